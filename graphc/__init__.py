@@ -1,0 +1,32 @@
+"""graphc: declare a graph, differentiate it, compile it, read every step of the way.
+
+Public names are listed here and defined elsewhere; code inside graphc never imports from here.
+"""
+
+import os.path as _path
+
+if __name__ != "graphc":
+    raise ImportError(f"this package is 'graphc', not {__name__!r}: write 'import graphc'")
+
+__version__ = "0.1.0.dev0"
+
+# Installed, graphc.ops lies in this folder. In a checkout it is the folder beside this one.
+if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
+    __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
+
+from graphc import gradient, pickling, tensor
+from graphc.api import clone, function
+from graphc.arguments import In, Out
+from graphc.compiled import Function
+from graphc.core.config import config
+from graphc.core.errors import GraphError
+from graphc.core.graph import Graph
+from graphc.core.node import Constant, SharedVariable, TensorType, Variable
+from graphc.passes.autodiff import Lop, Rop, grad, hessian, jacobian
+from graphc.sharing import shared
+
+__all__ = [
+    "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Out", "Rop", "SharedVariable",
+    "TensorType", "Variable", "clone", "config", "function", "grad", "gradient", "hessian",
+    "jacobian", "pickling", "shared", "tensor",
+]  # fmt: skip

@@ -1,0 +1,274 @@
+"""Inputs and outputs of functions: how they are declared, and what may be passed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.config import config
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.node import (
+    Array,
+    Constant,
+    SharedVariable,
+    Storage,
+    Variable,
+    describe,
+    fits,
+    type_name,
+    user_frames,
+)
+from graphc.ops.convert import as_variable, is_number
+
+
+class In:
+    """An input of a function, with a default value or a state of its own.
+
+    Parameters
+    ----------
+    variable : Variable
+        The input.
+    name : str, optional
+        By which it is passed; the variable's own name by default.
+    value : array-like, shared variable or its container, optional
+        What the input is when a call leaves it out.
+    update : Variable, optional
+        What `value` becomes after every call; needs `value`.
+    mutable : bool
+        Whether the function may overwrite the array that is passed.
+    borrow : bool, optional
+        Whether outputs may share memory with the array that is passed; `mutable` by default.
+    strict : bool
+        Whether an array of exactly the declared dtype must be passed.
+    allow_downcast : bool or None
+        Whether arguments may lose precision; None: Python numbers may.
+
+    Examples
+    --------
+    >>> import graphc, graphc.tensor as T
+    >>> x, y = T.dscalars("x", "y")
+    >>> f = graphc.function([x, graphc.In(y, value=2.0)], x * y)
+    >>> float(f(3.0)), float(f(3.0, y=5.0))
+    (6.0, 15.0)
+    """
+
+    def __init__(
+        self,
+        variable: Variable,
+        name: str | None = None,
+        value: Any = None,
+        update: Any = None,
+        mutable: bool | None = None,
+        borrow: bool | None = None,
+        strict: bool = False,
+        allow_downcast: bool | None = None,
+    ) -> None:
+        if not isinstance(variable, Variable):
+            raise ArgumentError(f"In: {variable!r} is not a variable", at=user_frames())
+        if update is not None and value is None:
+            raise ArgumentError(
+                f"In({describe(variable)}): an update needs a value to start from",
+                "give it: In(x, value=0, update=x + 1)",
+                user_frames(),
+            )
+        self.variable = variable
+        self.name = name if name is not None else variable.name
+        self.value = value
+        self.update = None if update is None else as_variable(update)
+        self.mutable = bool(mutable)
+        self.borrow = self.mutable if borrow is None else borrow
+        self.strict = strict
+        self.allow_downcast = allow_downcast
+
+    def __repr__(self) -> str:
+        return f"In({describe(self.variable)})"
+
+
+class Out:
+    """An output of a function; with `borrow` it may share memory with what it came from.
+
+    Parameters
+    ----------
+    variable : Variable
+        The output.
+    borrow : bool
+        Whether the result may be memory that the function uses itself, which a later
+        call may overwrite.
+    """
+
+    def __init__(self, variable: Variable, borrow: bool = False) -> None:
+        self.variable, self.borrow = variable, borrow
+
+    def __repr__(self) -> str:
+        return f"Out({describe(self.variable)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """One input of a compiled function: what it accepts, and its default."""
+
+    variable: Variable
+    name: str | None
+    default: Storage | None = None
+    strict: bool = False
+    allow_downcast: bool | None = None
+    borrow: bool = False
+    position: int = 0
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"`{self.name}`" if self.name else f"number {self.position}"
+
+    def convert(self, value: Any) -> Array:
+        """`value` as an array of the declared dtype and rank, or an error that says why not."""
+        native = dtypes.numpy_dtype(self.variable.dtype)
+        if type(value) is np.ndarray and value.dtype == native:
+            array = value if value.dtype.isnative else value.astype(native)
+        else:
+            array = self._cast(value, native)
+        self._check_shape(array)
+        return array
+
+    def _cast(self, value: Any, native: np.dtype[Any]) -> Array:
+        array = self._read(value)
+        given = array.dtype.name
+        if given == native.name:
+            return array.astype(native, copy=False)
+        if self.strict:
+            self._refuse(f"its dtype must be {native.name} (strict=True), not {given}", "")
+        if self.allow_downcast is True and given not in dtypes.COMPLEX:
+            return array.astype(native)
+        if not may_become(value, array, native.name, self.allow_downcast):
+            self._refuse(
+                f"it is declared {self.variable.type} and {_brief(value, array)} came: that "
+                "would lose precision",
+                f"pass numpy.asarray(value, {native.name!r}), or declare the function with "
+                "allow_input_downcast=True",
+            )
+        return array.astype(native)
+
+    def _read(self, value: Any) -> Array:
+        if isinstance(value, Variable):
+            self._refuse(
+                f"it is {describe(value)}, a symbolic variable, where an array is expected",
+                "pass .get_value() of a shared variable, or use givens",
+            )
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            self._refuse(f"{type(value).__name__} is no array: {error}", "")
+        if array.dtype.name not in dtypes.ALL:
+            self._refuse(
+                f"it is declared {self.variable.type} and {_brief(value, array)} came",
+                "pass a number, a list of numbers or an array",
+            )
+        return array
+
+    def _check_shape(self, array: Array) -> None:
+        declared = self.variable.type
+        if array.ndim != declared.ndim:
+            self._refuse(
+                f"it is declared {declared}, a {type_name(declared.ndim)}, and an array of shape "
+                f"{array.shape}, a {type_name(array.ndim)}, came",
+                "declare it with another rank, or reshape what you pass",
+                ShapeError,
+            )
+        for k, (n, m) in enumerate(zip(declared.shape, array.shape)):
+            if n is not None and n != m:
+                self._refuse(
+                    f"it is declared {declared} and an array of shape {array.shape} came: axis "
+                    f"{k} must have size {n}",
+                    "declare the axis with an open size (None) if it varies",
+                    ShapeError,
+                )
+
+    def _refuse(self, what: str, hint: str, kind: Any = DTypeError) -> Any:
+        raise kind(f"input {self.label}: {what}", hint, self.variable.where)
+
+
+def _brief(value: Any, array: Array) -> str:
+    if np.ndim(array) == 0 and not isinstance(value, np.ndarray):
+        return f"{type(value).__name__} {value!r}"
+    kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+    return f"{kind} of dtype {array.dtype} and shape {array.shape}"
+
+
+def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> bool:
+    """Whether an argument may be converted to `dtype`.
+
+    Integers and narrower dtypes always may where every value survives. Numbers and lists,
+    which have no dtype of their own, may if their values survive, or if only digits of a
+    float are lost and `downcast` isn't False.
+    """
+    source = array.dtype.name
+    if fits(array, dtype):
+        return True
+    if isinstance(value, np.ndarray):
+        return False
+    if downcast is None and not dtypes.is_discrete(dtype) and source not in dtypes.COMPLEX:
+        return True
+    if source in dtypes.COMPLEX and dtype not in dtypes.COMPLEX:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.array_equal(array.astype(dtype), array, equal_nan=source in dtypes.FLOATS))
+
+
+def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[Parameter, Any]:
+    """A parameter from what stands in the list of inputs, and its update if it has one."""
+    declared = entry if isinstance(entry, In) else None
+    variable = declared.variable if declared is not None else entry
+    _check_input(variable, position)
+    plain = Parameter(variable, variable.name, allow_downcast=allow_downcast, position=position)
+    if declared is None:
+        return plain, None
+    downcast = declared.allow_downcast if declared.allow_downcast is not None else allow_downcast
+    parameter = replace(
+        plain, name=declared.name, strict=declared.strict, allow_downcast=downcast,
+        borrow=declared.borrow,
+    )  # fmt: skip
+    default = declared.value
+    if isinstance(default, SharedVariable):
+        default = default.storage
+    if default is not None and not isinstance(default, Storage):
+        default = Storage(np.array(parameter.convert(default)))
+    return replace(parameter, default=default), declared.update
+
+
+def _check_input(variable: Any, position: int) -> None:
+    if not isinstance(variable, Variable):
+        hint = "inputs are declared with T.matrix('x') and the like"
+        if is_number(variable) or isinstance(variable, np.ndarray):
+            hint = "arrays are passed when the function is called"
+        elif isinstance(variable, list | tuple):
+            hint = "inputs are one flat list"
+        raise ArgumentError(
+            f"function: input number {position} is {variable!r}, not a variable", hint,
+            user_frames(),
+        )  # fmt: skip
+    if isinstance(variable, SharedVariable):
+        raise ArgumentError(
+            f"function: the shared variable {describe(variable)} can't be an input: it is always "
+            "there",
+            "leave it out, or put an input in its place: givens={shared: x}",
+            user_frames(),
+        )
+    if isinstance(variable, Constant):
+        raise ArgumentError(
+            f"function: the constant {describe(variable)} can't be an input",
+            "declare an input with T.scalar('x') or the like", user_frames(),
+        )  # fmt: skip
+    if variable.op is not None:
+        raise ArgumentError(
+            f"function: {describe(variable)} can't be an input: it is computed from others",
+            "put an input in its place: givens={expression: x}",
+            variable.where or user_frames(),
+        )
+
+
+def downcast_policy(allow: bool | None) -> bool | None:
+    """The function's own setting, or that of the configuration."""
+    return config.allow_input_downcast if allow is None else allow

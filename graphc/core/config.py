@@ -1,0 +1,104 @@
+"""Settings: ``graphc.config.floatX`` and its kin.
+
+They may be given in the environment (``GRAPHC_FLAGS=floatX=float32,mode=numpy``),
+assigned at run time, or set for a ``with`` block (``with config(floatX="float32"):``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: its default, the values it may take, and what it means."""
+
+    default: Any
+    choices: tuple[Any, ...] | None
+    doc: str
+
+
+OPTIONS = {
+    "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
+    "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
+    "device": Option("cpu", ("cpu",), "where functions run"),
+    "on_unused_input": Option(
+        "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
+    ),
+    "allow_input_downcast": Option(
+        None, (None, True, False), "whether arguments may lose precision on their way in"
+    ),
+    "cache_dir": Option("", None, "folder of the kernel cache; GRAPHC_CACHE_DIR sets it too"),
+    "cache_size_mb": Option(512, None, "size at which the oldest cached kernels are deleted"),
+    "profile": Option(False, (True, False), "time every step of every function"),
+    "traceback_limit": Option(8, None, "frames of the user's stack that a variable remembers"),
+}
+
+
+class Config:
+    """The settings of this process; unknown names and values are refused."""
+
+    def __init__(self, flags: str) -> None:
+        values = {name: option.default for name, option in OPTIONS.items()}
+        object.__setattr__(self, "_values", values)
+        for flag in filter(None, (f.strip() for f in flags.split(","))):
+            name, sign, text = flag.partition("=")
+            if not sign:
+                raise ValueError(f"GRAPHC_FLAGS: {flag!r} is not of the form name=value")
+            setattr(self, name.strip(), _parse(name.strip(), text.strip()))
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(_unknown(name)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        option = OPTIONS.get(name)
+        if option is None:
+            raise AttributeError(_unknown(name))
+        if option.choices is not None and value not in option.choices:
+            allowed = ", ".join(repr(c) for c in option.choices)
+            raise ValueError(f"graphc.config.{name} may be {allowed}, not {value!r}")
+        self._values[name] = value
+
+    @contextmanager
+    def __call__(self, **settings: Any) -> Iterator[Config]:
+        """Set options for a ``with`` block."""
+        before = {name: getattr(self, name) for name in settings}
+        try:
+            for name, value in settings.items():
+                setattr(self, name, value)
+            yield self
+        finally:
+            self._values.update(before)
+
+    change_flags = __call__
+
+    def __dir__(self) -> list[str]:
+        return [*OPTIONS, "change_flags"]
+
+    def __repr__(self) -> str:
+        lines = (f"{n} = {getattr(self, n)!r}  # {o.doc}" for n, o in OPTIONS.items())
+        return "\n".join(lines)
+
+
+def _unknown(name: str) -> str:
+    return f"graphc.config has no option {name!r}; it has {', '.join(OPTIONS)}"
+
+
+def _parse(name: str, text: str) -> Any:
+    option = OPTIONS.get(name)
+    if option is None:
+        raise AttributeError(_unknown(name))
+    literals = {"None": None, "True": True, "False": False}
+    if text in literals:
+        return literals[text]
+    return int(text) if isinstance(option.default, int) and text.lstrip("-").isdigit() else text
+
+
+config = Config(os.environ.get("GRAPHC_FLAGS", ""))

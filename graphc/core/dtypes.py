@@ -1,0 +1,130 @@
+"""Data types: their names, their families, and which one an expression has.
+
+Rules that differ from NumPy's, because float32 graphs must stay float32:
+
+* Python scalars and NumPy scalars are weak: they take the dtype of what they meet.
+* Integers and booleans never widen a float: ``int64 * float32`` is float32.
+* What is a float only because an operation needs one (``exp(int)``, ``int / int``)
+  is ``config.floatX``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.core.config import config
+
+BOOL = ("bool",)
+SIGNED = ("int8", "int16", "int32", "int64")
+UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+INTEGERS = SIGNED + UNSIGNED
+FLOATS = ("float16", "float32", "float64")
+COMPLEX = ("complex64", "complex128")
+ALL = BOOL + INTEGERS + FLOATS + COMPLEX
+
+_DTYPES = {name: np.dtype(name) for name in ALL}
+_FAMILY = {
+    **dict.fromkeys(BOOL, 0),
+    **dict.fromkeys(INTEGERS, 1),
+    **dict.fromkeys(FLOATS, 2),
+    **dict.fromkeys(COMPLEX, 3),
+}
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """The NumPy dtype of a name."""
+    return _DTYPES[name]
+
+
+def canonical(dtype: Any) -> str:
+    """The graphc name of anything that NumPy takes for a dtype; ``floatX`` too.
+
+    Raises
+    ------
+    TypeError
+        If there is no such dtype, or graphc has none like it.
+    """
+    if isinstance(dtype, str):
+        if dtype in _DTYPES:
+            return dtype
+        if dtype == "floatX":
+            return config.floatX
+    name = np.dtype(dtype).name
+    if name not in _DTYPES:
+        raise TypeError(f"graphc has no dtype {name!r}; it has {', '.join(ALL)}")
+    return name
+
+
+def is_float(dtype: str) -> bool:
+    return dtype in FLOATS
+
+
+def is_integer(dtype: str) -> bool:
+    """Integers proper, without bool."""
+    return dtype in INTEGERS
+
+
+def is_discrete(dtype: str) -> bool:
+    """Bool or integer: no gradient passes through it."""
+    return _FAMILY[dtype] < 2
+
+
+def is_continuous(dtype: str) -> bool:
+    return _FAMILY[dtype] >= 2
+
+
+def promote(dtypes: list[str]) -> str:
+    """The dtype in which values of these dtypes meet; integers never widen floats."""
+    family = max(_FAMILY[d] for d in dtypes)
+    if family == 3:
+        meeting = [d for d in dtypes if _FAMILY[d] >= 2]
+    else:
+        meeting = [d for d in dtypes if _FAMILY[d] == family]
+    result = meeting[0]
+    for d in meeting[1:]:
+        if d != result:
+            result = np.promote_types(_DTYPES[result], _DTYPES[d]).name
+    return result
+
+
+def weak_dtype(value: Any, others: list[str]) -> str:
+    """The dtype a Python or NumPy scalar takes among operands of dtypes `others`."""
+    kind = np.asarray(value).dtype.kind
+    family = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}[kind]
+    if not others:
+        return _own_dtype(value, family)
+    meeting = promote(others)
+    if _FAMILY[meeting] >= family:
+        return meeting
+    if family == 3:
+        return "complex64" if meeting in ("float16", "float32") else "complex128"
+    return _own_dtype(value, family)
+
+
+def _own_dtype(value: Any, family: int) -> str:
+    if family == 2:
+        return config.floatX
+    if family == 3:
+        return "complex64" if config.floatX != "float64" else "complex128"
+    if family == 0:
+        return "bool"
+    return "int64" if -(2**63) <= int(value) < 2**63 else "uint64"
+
+
+def float_for(dtype: str) -> str:
+    """The dtype of a float-valued operation on `dtype`: itself, or ``floatX``."""
+    return dtype if is_continuous(dtype) else config.floatX
+
+
+def real_of(dtype: str) -> str:
+    """The dtype of the real part."""
+    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+
+
+def sum_dtype(dtype: str) -> str:
+    """The dtype of a sum: small integers and bool add up in the platform's integer."""
+    if dtype in BOOL or dtype in SIGNED:
+        return "int64"
+    return "uint64" if dtype in UNSIGNED else dtype

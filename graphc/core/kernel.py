@@ -1,0 +1,160 @@
+"""A fused loop nest as data: axes, operands, and sections of scalar statements.
+
+The same kernel is printed for every target; targets differ in header and index
+computation. Statements are texts in the kernel language (see `graphc.runtime.emit`).
+
+A nest has this form; every part but the innermost loop may be empty::
+
+    top                                 once
+    for the outer axes:
+        row 0                           once per row
+        for the inner axes: elem 0      phase 0: loads, arithmetic, stores, accumulation
+        row 1                           what the sums of phase 0 give
+        for the inner axes: elem 1
+        ...
+    post                                once, after all rows
+    for the inner axes: columns         what sums over all rows give
+
+With `lanes`, the last outer axis is cut into strips, and every row statement runs for
+each lane of the strip: that is how sums over the slow axis of memory go fast.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One loop: its variable, and whether it is an outer or an inner one."""
+
+    name: str
+    outer: bool
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An array that the kernel reads or writes.
+
+    `strides` has one entry per axis: 0 (not indexed by it), 1 (its elements lie side by
+    side), or None (a stride that is passed).
+    """
+
+    name: str
+    dtype: str
+    strides: tuple[int | None, ...]
+    written: bool = False
+
+
+@dataclass(frozen=True)
+class Let:
+    """``name = text``."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """``name = operand[indices of the axes (+ offset)]``."""
+
+    name: str
+    operand: str
+    offset: str = ""
+
+
+@dataclass(frozen=True)
+class Store:
+    """``operand[indices of the axes (+ offset)] = value``."""
+
+    operand: str
+    value: str
+    offset: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """Leave the kernel with an error unless ``0 <= index < size``."""
+
+    index: str
+    size: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """Combine a value into an accumulator of an enclosing section."""
+
+    accumulator: str
+    value: str
+
+
+Statement = Let | Load | Store | Check | Accumulate
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """What a reduction keeps: its kind, the dtype of its values, and where it lives.
+
+    `scope` is ``row`` (one per row), ``cross`` (one for all rows) or ``column`` (an
+    operand with one element per inner position).
+    """
+
+    name: str
+    kind: str
+    dtype: str
+    scope: str
+    operand: str = ""
+
+
+@dataclass
+class Phase:
+    """One pass over the inner axes and the row statements that follow it."""
+
+    elem: list[Statement] = field(default_factory=list)
+    accumulators: list[Accumulator] = field(default_factory=list)
+    row: list[Statement] = field(default_factory=list)
+
+
+@dataclass
+class Kernel:
+    """A loop nest; see the module's text for its form."""
+
+    axes: tuple[Axis, ...]
+    operands: list[Operand]
+    constants: list[tuple[str, str]]
+    top: list[Statement] = field(default_factory=list)
+    row: list[Statement] = field(default_factory=list)
+    phases: list[Phase] = field(default_factory=list)
+    cross: list[Accumulator] = field(default_factory=list)
+    post: list[Statement] = field(default_factory=list)
+    columns: list[Statement] = field(default_factory=list)
+    lanes: bool = False
+    arrays: dict[str, str] = field(default_factory=dict)
+    sizes: list[str] = field(default_factory=list)
+
+    @property
+    def outer(self) -> tuple[Axis, ...]:
+        return tuple(a for a in self.axes if a.outer)
+
+    @property
+    def inner(self) -> tuple[Axis, ...]:
+        return tuple(a for a in self.axes if not a.outer)
+
+    def words(self) -> list[tuple[str, str, int]]:
+        """What the argument block holds: (kind, name, axis) per word, in order."""
+        words = [("pointer", o.name, 0) for o in self.operands]
+        words += [("extent", a.name, k) for k, a in enumerate(self.axes)]
+        for o in self.operands:
+            words += [("stride", o.name, k) for k, s in enumerate(o.strides) if s is None]
+        words += [("constant", name, 0) for name, _ in self.constants]
+        words += [("size", name, 0) for name in self.sizes]
+        if any(isinstance(s, Check) for s in self._statements()):
+            words.append(("error", "error", 0))
+        return words
+
+    def _statements(self) -> list[Statement]:
+        found = self.top + self.row + self.post + self.columns
+        for phase in self.phases:
+            found = found + phase.elem + phase.row
+        return found

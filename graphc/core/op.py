@@ -1,0 +1,235 @@
+"""What an op is: one declaration that gives everything about it.
+
+Names, types, meaning, derivatives and lowering stand together; exports, docs tables,
+fusion, CUDA code and tests are derived from them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from graphc.core import dtypes
+from graphc.core.errors import GraphError
+from graphc.core.node import (
+    Attrs,
+    Constant,
+    TensorType,
+    Variable,
+    describe,
+    user_frames,
+)
+
+Infer = Callable[[Sequence[Variable], Attrs], TensorType]
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """Lowers to one expression per element, in the language of kernels.
+
+    `template` has ``{0}``, ``{1}`` for the operands; `cost` counts about one per add.
+    """
+
+    template: str
+    cost: float = 1.0
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Lowers to a loop that combines elements; `kind` is a key of the emitter's table."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Lowers to an expression of its own index (``{i0}``, ``{i1}``) and its operands."""
+
+    template: str
+
+
+@dataclass(frozen=True)
+class View:
+    """Lowers to other strides over the same memory."""
+
+
+@dataclass(frozen=True)
+class Gather:
+    """Lowers to reads at computed positions."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """Lowers to writes into part of a copy of its first operand, or of itself in place."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """Lowers to a library call or a hand-written kernel named by `routine`."""
+
+    routine: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """Runs its NumPy meaning between native steps."""
+
+
+@dataclass(frozen=True)
+class Expand:
+    """Lowers by being replaced with other ops."""
+
+    rule: Callable[..., Variable]
+
+
+Lowering = Scalar | Reduction | Generator | View | Gather | Update | Library | Host | Expand
+
+
+class Prepare(Protocol):
+    def __call__(self, args: Sequence[Any], name: str) -> list[Variable]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation of the language.
+
+    Parameters
+    ----------
+    name : str
+        Unique among ops.
+    infer : callable
+        ``(args, attrs) -> TensorType``; works with unknown and with known sizes.
+    numpy : callable
+        Its meaning: ``numpy(*arrays, **attrs)``.
+    lower : Lowering
+        How it becomes steps of a plan.
+    vjp : callable, optional
+        ``(g, out, *args, **attrs) -> tuple`` with one gradient (or None) per operand.
+    jvp : callable, optional
+        ``(tangents, out, *args, **attrs) -> tangent``; tangents may be None.
+    partials : tuple of callable, optional
+        For scalar ops: ``(out, *args) -> derivative`` per operand, from which vjp and jvp
+        follow; a derivative may be the number 1, -1 or 0.
+    formula : str
+        One line of mathematics for docs.
+    commutative : bool
+        Whether the operands may change places.
+    size_args : callable, optional
+        ``(nargs, attrs) -> positions`` of the operands that determine sizes.
+    shape_only : tuple of int
+        Operands of which only the shape matters.
+    checks : bool
+        Whether it may raise at run time (an index out of range).
+    """
+
+    name: str
+    infer: Infer
+    numpy: Callable[..., Any]
+    lower: Lowering
+    vjp: Callable[..., tuple[Variable | None, ...]] | None = None
+    jvp: Callable[..., Variable | None] | None = None
+    partials: tuple[Callable[..., Any], ...] = ()
+    formula: str = ""
+    commutative: bool = False
+    size_args: Callable[[int, Attrs], tuple[int, ...]] | None = None
+    shape_only: tuple[int, ...] = ()
+    checks: bool = False
+    prepare: Prepare | None = None
+    samples: tuple[Any, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, *args: Any, **attrs: Any) -> Variable:
+        if self.prepare is None:
+            return apply(self, args, attrs)
+        return apply(self, self.prepare(args, self.name), attrs)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def elementwise(self) -> bool:
+        return isinstance(self.lower, Scalar)
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return find_op, (self.name,)
+
+
+OPS: dict[str, Op] = {}
+
+
+def declare(op: Op) -> Op:
+    """Enter an op into the table by which pickles find it; names are unique."""
+    if OPS.get(op.name, op) is not op:
+        raise ValueError(f"an op named {op.name!r} exists already")
+    OPS[op.name] = op
+    return op
+
+
+def find_op(name: str) -> Op:
+    """The op of a name, for unpickling."""
+    return OPS[name]
+
+
+class Builder(Protocol):
+    """Makes the variable of an application: plainly, or interned."""
+
+    def build(self, op: Op, args: tuple[Variable, ...], attrs: Attrs) -> Variable: ...
+
+
+class PlainBuilder:
+    """User graphs: every application is a variable of its own."""
+
+    def build(self, op: Op, args: tuple[Variable, ...], attrs: Attrs) -> Variable:
+        where = user_frames()
+        return Variable(infer_type(op, args, attrs), op, args, attrs, where=where)
+
+
+class _State(threading.local):
+    builder: Builder = PlainBuilder()
+
+
+_state = _State()
+
+
+@contextmanager
+def building_with(builder: Builder) -> Iterator[None]:
+    """Applications inside the block are made by `builder`."""
+    before = _state.builder
+    _state.builder = builder
+    try:
+        yield
+    finally:
+        _state.builder = before
+
+
+def apply(op: Op, args: Sequence[Variable], attrs: Attrs) -> Variable:
+    """`op` applied to variables, by the builder in force."""
+    return _state.builder.build(op, tuple(args), attrs)
+
+
+def infer_type(op: Op, args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    """The type of an application; errors name the operands and the user's line."""
+    try:
+        return op.infer(args, attrs)
+    except GraphError as error:
+        if error.at:
+            raise
+        operands = ", ".join(describe(a) for a in args)
+        error.what = f"{op.name}({operands}): {error.what}"
+        error.at = user_frames()
+        raise
+
+
+def static_int(variable: Variable) -> int | None:
+    """The value of a constant integer scalar, or None."""
+    if isinstance(variable, Constant) and variable.ndim == 0:
+        if dtypes.is_discrete(variable.dtype):
+            return int(variable.data)
+    return None

@@ -1,0 +1,126 @@
+"""A bound plan: linear steps over memory, as data that can be printed, run and profiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.core.kernel import Kernel
+from graphc.core.node import Array, SharedVariable, Variable
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lives: ``arena``, ``input``, ``output``, ``shared`` or ``constant``.
+
+    `index` is a byte offset into the arena, or the number of the input or output; `owner`
+    is the shared variable or the constant array.
+    """
+
+    kind: str
+    index: int = 0
+    owner: SharedVariable | Array | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "arena":
+            return f"arena+{self.index}"
+        if self.kind == "shared":
+            assert isinstance(self.owner, SharedVariable)
+            return f"shared {self.owner.name or '?'}"
+        return f"{self.kind} {self.index}" if self.kind != "constant" else "constant"
+
+
+@dataclass(frozen=True)
+class Address:
+    """A word that is an address: a place plus bytes."""
+
+    place: Place
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Real:
+    """A word that holds the bits of a float64."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class WordAddress:
+    """A word that is the address of another word: of block `step`, number `word`."""
+
+    step: int
+    word: int
+
+
+Word = int | Address | Real | WordAddress
+
+
+@dataclass
+class Step:
+    """One native call (or host call) of a plan.
+
+    Parameters
+    ----------
+    routine : str
+        ``kernel``, or the name of a native routine (``gemm``, ``offset``, ...), or ``host``.
+    label : str
+        What it computes, for people.
+    words : list of Word
+        Its argument block.
+    low, high : int
+        The range of its outermost axis.
+    kernel : Kernel, optional
+        The loop nest, for ``kernel`` steps.
+    nodes : tuple of Variable
+        The operations it stands for.
+    checks : list of Variable
+        By error code less one, what an error is about.
+    """
+
+    routine: str
+    label: str
+    words: list[Word]
+    low: int = 0
+    high: int = 1
+    kernel: Kernel | None = None
+    source: str = ""
+    nodes: tuple[Variable, ...] = ()
+    checks: list[Variable] = field(default_factory=list)
+    flops: float = 0.0
+    bytes: float = 0.0
+    writes: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    splittable: bool = False
+    extra: Any = None
+
+
+@dataclass
+class Plan:
+    """Steps over places; what every value's place is, and how much memory that takes."""
+
+    steps: list[Step]
+    places: dict[Variable, Place]
+    arena_bytes: int
+    outputs: list[tuple[str, tuple[int, ...]]]
+    notes: list[str] = field(default_factory=list)
+    moved: list[tuple[SharedVariable, Variable, Place]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.steps)} steps, arena {size_text(self.arena_bytes)}"]
+        width = max((len(s.routine) for s in self.steps), default=0)
+        for k, s in enumerate(self.steps):
+            lines.append(f"{k:4d}  {s.routine:<{width}}  {s.label}")
+            if s.reads or s.writes:
+                lines.append(f"{'':6}{'':{width}}  {', '.join(s.reads)} -> {', '.join(s.writes)}")
+        lines += [f"note: {n}" for n in self.notes]
+        return "\n".join(lines)
+
+
+def size_text(count: float) -> str:
+    """Bytes with a unit."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,135 @@
+"""What a compiled function runs on: a program over checked arrays.
+
+A program is made from a declared graph. Each mode has its own maker; the plain one
+interprets the graph with NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphc.core.errors import ShapeError
+from graphc.core.graph import Graph
+from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe
+from graphc.runtime.reference import evaluate
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a program is to be made.
+
+    Parameters
+    ----------
+    mode : str
+        A key of `MAKERS`.
+    name : str or None
+        The function's name, for listings.
+    single : bool
+        Whether `entry` returns the one output itself; otherwise it returns a list.
+    borrow_inputs, borrow_outputs : tuple of bool
+        Per input, whether it may be overwritten or shared with outputs; per output,
+        whether it may share memory with inputs, shared variables or later results.
+    profile : bool
+        Whether every step is timed.
+    """
+
+    mode: str
+    name: str | None = None
+    single: bool = False
+    borrow_inputs: tuple[bool, ...] = ()
+    borrow_outputs: tuple[bool, ...] = ()
+    profile: bool = False
+
+
+class Program(Protocol):
+    """A graph ready to run.
+
+    `entry` is None, or takes a call's raw positional arguments and returns the result
+    (one array if the options say `single`, else a list), or NotImplemented for anything
+    that it wants checked and converted first. It may change after a call.
+    """
+
+    entry: Callable[..., Any] | None
+
+    def call(self, arrays: list[Array]) -> list[Array]:
+        """The outputs for arguments of the declared dtypes and ranks; performs the updates."""
+        ...
+
+
+class NumpyProgram:
+    """Interprets the graph; updates happen after all outputs are computed, all or none."""
+
+    entry = None
+
+    def __init__(self, graph: Graph, options: Options) -> None:
+        self.graph, self.options = graph, options
+
+    def call(self, arrays: list[Array]) -> list[Array]:
+        graph = self.graph
+        results = evaluate(graph.roots, dict(zip(graph.inputs, arrays)))
+        count = len(graph.outputs)
+        borrowed = self.options.borrow_outputs or (False,) * count
+        taken = {id(a) for a in arrays} | {id(v.storage.array) for v in graph.shared()}
+        outputs = [_own(r, taken, b) for r, b in zip(results[:count], borrowed)]
+        new = [_own(r, taken, False) for r in results[count:]]
+        for (variable, expression), value in zip(graph.updates, new):
+            _check_update(variable, expression, value)
+        for (variable, _), value in zip(graph.updates, new):
+            store(variable, value)
+        return outputs
+
+
+def _own(array: Array, taken: set[int], borrow: bool) -> Array:
+    """An array that nobody else holds, or with `borrow` the array as it is."""
+    if borrow:
+        return array
+    if id(array) in taken or array.base is not None or not array.flags.writeable:
+        array = np.array(array)
+    taken.add(id(array))
+    return array
+
+
+def _check_update(variable: SharedVariable, expression: Variable, value: Array) -> None:
+    for k, (n, m) in enumerate(zip(variable.type.shape, value.shape)):
+        if n is not None and n != m:
+            raise ShapeError(
+                f"the update of {describe(variable)} has shape {value.shape}: axis {k} must "
+                f"have size {n}",
+                "no update of this call was done",
+                expression.where,
+            )
+
+
+def store(variable: SharedVariable, value: Array) -> None:
+    """Give a shared variable a computed value, in place where the shape stays."""
+    old = variable.storage.array
+    if old.shape == value.shape and old.flags.writeable:
+        np.copyto(old, value)
+    else:
+        variable.storage.replace(as_storage(value, copy=False))
+
+
+MAKERS: dict[str, Callable[[Graph, Options], Program]] = {
+    "numpy": NumpyProgram,
+    "native": NumpyProgram,
+}
+
+
+def compile_program(graph: Graph, options: Options) -> Program:
+    """The program of a graph in the mode that the options name."""
+    return MAKERS[options.mode](graph, options)
+
+
+def results_of(structure: Any, values: Sequence[Array]) -> Any:
+    """Output arrays in the form in which the user gave the outputs."""
+    if structure is None:
+        return None
+    if structure == "one":
+        return values[0]
+    if structure == "list":
+        return list(values)
+    return dict(zip(structure, values))

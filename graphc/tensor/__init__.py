@@ -1,0 +1,111 @@
+"""``import graphc.tensor as T``: inputs, and every op under its Theano name.
+
+Ops and the functions made of them come from the families in `graphc.ops`: one that is
+declared there is here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from graphc.core.node import Constant as TensorConstant
+from graphc.core.node import SharedVariable as TensorSharedVariable
+from graphc.core.node import Variable as TensorVariable
+from graphc.core.op import Op
+from graphc.ops import FAMILIES, convert
+from graphc.ops import elementwise as _elementwise
+from graphc.ops import nnet as _nnet
+from graphc.ops import shape as _shape
+from graphc.passes.autodiff import Lop, Rop, grad, hessian, jacobian
+from graphc.sharing import shared
+from graphc.tensor import nnet
+from graphc.tensor.kinds import TensorType, constant, constructors, tensor
+from graphc.testing import verify_grad
+
+as_tensor_variable = as_tensor = _shape.as_tensor_variable
+
+# What a family's file has for the other families, and not for users.
+INTERNAL = {
+    "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
+    "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
+    "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
+    "sigmoid_binary_crossentropy", "relu",
+}  # fmt: skip
+
+# Theano's names for what is declared under another one.
+ALIASES = {
+    "abs": "abs_", "pow": "pow_", "square": "sqr", "reciprocal": "inv", "sign": "sgn",
+    "noteq": "neq", "bitwise_and": "and_", "bitwise_or": "or_", "bitwise_xor": "xor",
+    "bitwise_not": "invert", "not_equal": "neq", "equal": "eq", "less": "lt",
+    "greater": "gt", "less_equal": "le", "greater_equal": "ge", "where": "switch",
+    "true_divide": "true_div", "floor_div": "int_div", "divide": "true_div",
+    "subtract": "sub", "multiply": "mul", "power": "pow_", "negative": "neg",
+    "second": "fill",
+}  # fmt: skip
+
+
+def _exports(family: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The ops of a family, and its functions that return a variable."""
+    for name, value in vars(family).items():
+        if name.startswith("_") or name in INTERNAL:
+            continue
+        if isinstance(value, Op) and value.name.rstrip("_") == name.rstrip("_"):
+            yield name, value
+        elif getattr(value, "__module__", "") == family.__name__ and callable(value):
+            if getattr(value, "__annotations__", {}).get("return") == "Variable":
+                yield name, value
+
+
+def _collect() -> dict[str, Any]:
+    found = dict(pair for family in FAMILIES for pair in _exports(family))
+    found.update({alias: found[name] for alias, name in ALIASES.items()})
+    return found
+
+
+def largest(*args: Any) -> TensorVariable:
+    """The largest of several tensors, elementwise."""
+    found = args[0]
+    for other in args[1:]:
+        found = _elementwise.maximum(found, other)
+    return convert.as_variable(found)
+
+
+def smallest(*args: Any) -> TensorVariable:
+    """The smallest of several tensors, elementwise."""
+    found = args[0]
+    for other in args[1:]:
+        found = _elementwise.minimum(found, other)
+    return convert.as_variable(found)
+
+
+def to_one_hot(y: Any, nb_class: Any, dtype: Any = None) -> TensorVariable:
+    """Rows with a 1 at the class number, 0 elsewhere."""
+    return _nnet.one_hot(y, nb_class, dtype)
+
+
+def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> tuple[Any, Any]:
+    """The largest element over `axis` and its position."""
+    return globals()["max"](a, axis, keepdims), globals()["argmax"](a, axis, keepdims)
+
+
+def __getattr__(name: str) -> Any:
+    near = difflib.get_close_matches(name, globals(), 3)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise AttributeError(f"graphc.tensor has no {name!r}{hint}")
+
+
+globals().update(_collect())
+globals().update(constructors())
+
+Variable, Constant, SharedVariable = TensorVariable, TensorConstant, TensorSharedVariable
+
+__all__ = [
+    *_collect(), *constructors(), "Constant", "Lop", "Rop", "SharedVariable", "TensorConstant",
+    "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
+    "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
+    "max_and_argmax", "nnet", "shared", "smallest", "tensor", "to_one_hot",
+    "verify_grad",
+]  # fmt: skip

@@ -1,0 +1,24 @@
+"""``T.nnet``: the functions that neural networks are made of."""
+
+from graphc.ops.elementwise import sigmoid, softplus
+from graphc.ops.nnet import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    elu,
+    hard_sigmoid,
+    logsoftmax,
+    one_hot,
+    relu,
+    sigmoid_binary_crossentropy,
+    softmax,
+    softmax_with_bias,
+    softsign,
+)
+
+ultra_fast_sigmoid = sigmoid  # Theano's approximation; here sigmoid itself is fast
+
+__all__ = [
+    "binary_crossentropy", "categorical_crossentropy", "elu", "hard_sigmoid", "logsoftmax",
+    "one_hot", "relu", "sigmoid", "sigmoid_binary_crossentropy", "softmax",
+    "softmax_with_bias", "softplus", "softsign", "ultra_fast_sigmoid",
+]  # fmt: skip

@@ -1,0 +1,193 @@
+"""Ops that steer derivatives, and the op that computes an expression once per row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.core.errors import ShapeError
+from graphc.core.graph import depending_on, substitute, toposort
+from graphc.core.node import Attrs, Constant, TensorType, Variable, describe
+from graphc.core.op import Expand, Op, apply, declare
+from graphc.ops.convert import as_variable
+from graphc.ops.elementwise import clip
+from graphc.ops.shape import alloc, stack, zeros_like
+
+# --- ops that are the identity, but not to gradients ----------------------------------
+
+
+def _identity(name: str, vjp: Callable[..., Any], jvp: Callable[..., Any], formula: str) -> Op:
+    return declare(
+        Op(
+            name, lambda args, attrs: args[0].type, lambda x, **attrs: x,
+            Expand(lambda x, **attrs: x), vjp=vjp, jvp=jvp, formula=formula,
+        )
+    )  # fmt: skip
+
+
+_disconnected = _identity(
+    "disconnected_grad", lambda g, out, x: (None,), lambda tangents, out, x: None,
+    "x; the cost counts as independent of it",
+)  # fmt: skip
+_zero = _identity(
+    "zero_grad", lambda g, out, x: (zeros_like(x),), lambda tangents, out, x: zeros_like(x),
+    "x; its gradient is 0",
+)  # fmt: skip
+
+
+def _clip_vjp(g: Variable, out: Variable, x: Variable, low: float, high: float) -> Any:
+    return (clip(g, low, high),)
+
+
+def _clip_jvp(tangents: Any, out: Variable, x: Variable, low: float, high: float) -> Any:
+    return tangents[0]
+
+
+_grad_clip = _identity(
+    "grad_clip", _clip_vjp, _clip_jvp, "x; its gradient is kept between two bounds"
+)
+
+
+def disconnected_grad(x: Any) -> Variable:
+    """`x`, through which no gradient passes: a cost made of it alone is disconnected."""
+    return apply(_disconnected, (as_variable(x),), {})
+
+
+def zero_grad(x: Any) -> Variable:
+    """`x`, with a gradient of zero."""
+    return apply(_zero, (as_variable(x),), {})
+
+
+def consider_constant(x: Any) -> Variable:
+    """`x` taken for a constant by gradients: Theano's older name of `zero_grad`."""
+    return zero_grad(x)
+
+
+def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Variable:
+    """`x`, with its gradient kept between two bounds."""
+    bounds = {"low": float(lower_bound), "high": float(upper_bound)}
+    return apply(_grad_clip, (as_variable(x),), bounds)
+
+
+# --- one expression per row -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Body:
+    """What `map_rows` computes for each row.
+
+    Parameters
+    ----------
+    index : Variable
+        Stands for the row's number, int64.
+    row : Variable
+        The row's value, an expression of `index` and `captured`.
+    captured : tuple of Variable
+        Stand for the operands after the first.
+    pull : callable
+        The vjp, given by who made the body, as ops know no reverse mode:
+        ``(g, index, row, captured) -> gradients of captured, summed over rows``.
+    """
+
+    index: Variable
+    row: Variable
+    captured: tuple[Variable, ...]
+    pull: Callable[..., Sequence[Variable | None]]
+
+
+def _rows_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    body = attrs["body"]
+    over, *given = args
+    row = body.row
+    if any(a.type != c.type for a, c in zip(given, body.captured)):
+        typed = {c: Variable(a.type, where=()) if a.op else a for c, a in zip(body.captured, given)}
+        (row,) = substitute([row], typed)
+    return TensorType(row.dtype, (over.type.shape[0], *row.type.shape))
+
+
+def _rows_numpy(over: Any, *given: Any, body: Body) -> Any:
+    values = dict(zip(body.captured, given))
+    order = toposort([body.row], leaves=values)
+    rows = [_row_value(order, body, values, k) for k in range(len(over))]
+    if rows:
+        return np.stack(rows)
+    typed = {c: Constant(v, where=()) for c, v in values.items()}
+    (row,) = substitute([body.row], typed)
+    return np.zeros((0, *(n or 0 for n in row.type.shape)), row.dtype)
+
+
+def _row_value(order: Sequence[Variable], body: Body, given: Mapping[Variable, Any], k: int) -> Any:
+    values = {**given, body.index: np.asarray(k, "int64")}
+    for v in order:
+        if v in values:
+            continue
+        if v.op is None:
+            values[v] = v.data if isinstance(v, Constant) else v.storage.array  # type: ignore
+        else:
+            found = v.op.numpy(*(values[a] for a in v.args), **v.attrs)
+            values[v] = np.asarray(found, v.dtype)
+    return values[body.row]
+
+
+def _rows_expand(over: Variable, *given: Variable, body: Body) -> Variable:
+    length = over.type.shape[0]
+    if length is None:
+        raise ShapeError(f"the length of {describe(over)} is not known")
+    if length == 0:
+        kind = _rows_infer((over, *given), {"body": body})
+        return alloc(Constant(0, kind.dtype), [n or 0 for n in kind.shape])
+    order = toposort([body.row], leaves=body.captured)
+    rows = []
+    for k in range(length):
+        done = dict(zip(body.captured, given))
+        done[body.index] = Constant(k, "int64")
+        for v in order:
+            if v not in done:
+                parts = tuple(done[a] for a in v.args)
+                done[v] = v if v.op is None else apply(v.op, parts, v.attrs)
+        rows.append(done[body.row])
+    return stack(rows)
+
+
+def _rows_vjp(
+    g: Variable, out: Variable, over: Variable, *given: Variable, body: Body
+) -> tuple[Variable | None, ...]:
+    grads = body.pull(g, over, given, body)
+    return None, *grads
+
+
+_map_rows = declare(
+    Op(
+        "map_rows", _rows_infer, _rows_numpy, Expand(_rows_expand), vjp=_rows_vjp,
+        formula="row i is an expression of i, for each i below the length of x",
+        shape_only=(0,), checks=True,
+    )
+)  # fmt: skip
+
+
+def map_rows(over: Variable, index: Variable, row: Variable, pull: Any) -> Variable:
+    """The values of `row` for each `index` below the length of `over`, one under the other.
+
+    Parameters
+    ----------
+    over : Variable
+        Of rank 1 or more; only its length counts.
+    index : Variable
+        An int64 scalar input in `row`.
+    row : Variable
+        An expression. What in it doesn't depend on `index` is computed once.
+    pull : callable
+        See `Body`.
+    """
+    order = toposort([row])
+    inner = depending_on(order, {index})
+    outside = [v for v in order if v not in inner and not isinstance(v, Constant)]
+    read = {a for v in inner for a in v.args} | {row}
+    captured = [v for v in outside if v in read]
+    stand = {v: Variable(v.type, name=v.name, where=v.where) for v in captured}
+    (inside,) = substitute([row], stand)
+    body = Body(index, inside, tuple(stand.values()), pull)
+    return apply(_map_rows, (over, *captured), {"body": body})

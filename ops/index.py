@@ -1,0 +1,468 @@
+"""Indexing: windows of a tensor (ints, slices, new axes) and picks by integer arrays,
+reading and writing.
+
+A NumPy index is taken apart into at most one window and one pick, in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.errors import ArgumentError, BadIndexError, ShapeError
+from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
+from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, static_int
+from graphc.ops.convert import as_variable, is_number, operands
+from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
+from graphc.ops.shape import broadcast_like, dim, sum_like, zeros_like
+
+# A window: per axis ("i", position of the index among the operands), ("s", positions of
+# start and length, step), ("a",) for all of it; and ("n",) for a new axis.
+Window = tuple[tuple[Any, ...], ...]
+
+
+# --- windows --------------------------------------------------------------------------
+
+
+def _window_shape(x: Variable, numbers: Sequence[Variable], window: Window) -> Any:
+    axis, shape = 0, []
+    for entry in window:
+        if entry[0] == "n":
+            shape.append(1)
+            continue
+        size = x.type.shape[axis]
+        if entry[0] == "a":
+            shape.append(size)
+        elif entry[0] == "s":
+            shape.append(static_int(numbers[entry[2]]))
+        elif size is not None:
+            known = static_int(numbers[entry[1]])
+            if known is not None and not -size <= known < size:
+                raise BadIndexError(
+                    f"index {known} is outside axis {axis} of size {size}",
+                    f"indices go from {-size} to {size - 1}" if size else "the axis is empty",
+                )
+        axis += 1
+    return tuple(shape) + x.type.shape[axis:]
+
+
+def _subtensor_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    return TensorType(args[0].dtype, _window_shape(args[0], args[1:], attrs["window"]))
+
+
+def numpy_index(numbers: Sequence[Any], window: Window) -> tuple[Any, ...]:
+    """The index that NumPy would be given for a window."""
+    index: list[Any] = []
+    for entry in window:
+        if entry[0] == "i":
+            index.append(int(numbers[entry[1]]))
+        elif entry[0] == "s":
+            start, length, step = int(numbers[entry[1]]), int(numbers[entry[2]]), entry[3]
+            stop: int | None = start + length * step
+            if length == 0:
+                start, stop = 0, 0
+            index.append(slice(start, None if stop is not None and stop < 0 else stop, step))
+        else:
+            index.append(np.newaxis if entry[0] == "n" else slice(None))
+    return tuple(index)
+
+
+def _window_sizes(first: int) -> Any:
+    def positions(count: int, attrs: Attrs) -> tuple[int, ...]:
+        return tuple(first + e[2] for e in attrs["window"] if e[0] == "s")
+
+    return positions
+
+
+def _subtensor_vjp(
+    g: Variable, out: Variable, x: Variable, *numbers: Variable, window: Window
+) -> tuple[Variable | None, ...]:
+    attrs = {"window": window, "mode": "inc"}
+    return apply(_update, (zeros_like(x), g, *numbers), attrs), *(None,) * len(numbers)
+
+
+_subtensor = declare(
+    Op(
+        "subtensor",
+        _subtensor_infer,
+        lambda x, *numbers, window: x[numpy_index(numbers, window)],
+        View(),
+        vjp=_subtensor_vjp,
+        formula="x[i, a:b:c, newaxis, ...]",
+        size_args=_window_sizes(1),
+        checks=True,
+    )
+)
+
+
+def _update_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    x, v, *numbers = args
+    part = _window_shape(x, numbers, attrs["window"])
+    _must_broadcast(v, part)
+    return x.type
+
+
+def _must_broadcast(v: Variable, part: tuple[int | None, ...]) -> None:
+    meeting = broadcast_shape([v.type.shape, part])
+    if len(meeting) > len(part) or any(
+        n is not None and m is not None and n != m for n, m in zip(part, meeting)
+    ):
+        raise ShapeError(f"a value of shape {v.type.shape} does not go into a part of {part}")
+
+
+def _update_numpy(x: Any, v: Any, *numbers: Any, window: Window, mode: str) -> Any:
+    result = np.array(x)
+    if mode == "set":
+        result[numpy_index(numbers, window)] = v
+    else:
+        result[numpy_index(numbers, window)] += v
+    return result
+
+
+def _update_vjp(
+    g: Variable, out: Variable, x: Variable, v: Variable, *numbers: Variable,
+    window: Window, mode: str,
+) -> tuple[Variable | None, ...]:  # fmt: skip
+    part = apply(_subtensor, (g, *numbers), {"window": window})
+    gx = g
+    if mode == "set":
+        zero = Constant(0, g.dtype)
+        gx = apply(_update, (g, zero, *numbers), {"window": window, "mode": "set"})
+    return gx, sum_like(part, v), *(None,) * len(numbers)
+
+
+_update = declare(
+    Op(
+        "update_subtensor",
+        _update_infer,
+        _update_numpy,
+        Update(),
+        vjp=_update_vjp,
+        formula="x with x[window] = v, or += v",
+        size_args=_window_sizes(2),
+        checks=True,
+    )
+)
+
+
+# --- picks by integer arrays ----------------------------------------------------------
+
+
+def _pick_shape(x: Variable, indices: Sequence[Variable], axes: tuple[int, ...]) -> Any:
+    for axis, index in zip(axes, indices):
+        size = x.type.shape[axis]
+        if isinstance(index, Constant) and size is not None and index.data.size:
+            low, high = int(index.data.min()), int(index.data.max())
+            if low < -size or high >= size:
+                raise BadIndexError(
+                    f"index {low if low < -size else high} is outside axis {axis} of size {size}",
+                    f"indices go from {-size} to {size - 1}" if size else "the axis is empty",
+                )
+    picked = broadcast_shape([i.type.shape for i in indices])
+    rest = tuple(n for k, n in enumerate(x.type.shape) if k not in axes)
+    at = pick_position(axes)
+    return rest[:at] + picked + rest[at:]
+
+
+def pick_position(axes: tuple[int, ...]) -> int:
+    """Where the axes of the index arrays go: in place if they stand together, else first."""
+    return axes[0] if axes == tuple(range(axes[0], axes[0] + len(axes))) else 0
+
+
+def _full_index(indices: Sequence[Any], axes: tuple[int, ...], ndim: int) -> tuple[Any, ...]:
+    index: list[Any] = [slice(None)] * ndim
+    for axis, i in zip(axes, indices):
+        index[axis] = i
+    return tuple(index)
+
+
+def _gather_vjp(
+    g: Variable, out: Variable, x: Variable, *indices: Variable, axes: tuple[int, ...]
+) -> tuple[Variable | None, ...]:
+    attrs = {"axes": axes, "mode": "inc"}
+    return apply(_scatter, (zeros_like(x), g, *indices), attrs), *(None,) * len(indices)
+
+
+_gather = declare(
+    Op(
+        "gather",
+        lambda args, attrs: TensorType(
+            args[0].dtype, _pick_shape(args[0], args[1:], attrs["axes"])
+        ),
+        lambda x, *indices, axes: x[_full_index(indices, axes, x.ndim)],
+        Gather(),
+        vjp=_gather_vjp,
+        formula="x[i, j, ...] with integer arrays",
+        checks=True,
+    )
+)
+
+
+def _scatter_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    x, v, *indices = args
+    _must_broadcast(v, _pick_shape(x, indices, attrs["axes"]))
+    return x.type
+
+
+def _scatter_numpy(x: Any, v: Any, *indices: Any, axes: tuple[int, ...], mode: str) -> Any:
+    result = np.array(x)
+    index = _full_index(indices, axes, x.ndim)
+    if mode == "set":
+        result[index] = v
+    else:
+        np.add.at(result, index, v)
+    return result
+
+
+def _scatter_vjp(
+    g: Variable, out: Variable, x: Variable, v: Variable, *indices: Variable,
+    axes: tuple[int, ...], mode: str,
+) -> tuple[Variable | None, ...]:  # fmt: skip
+    part = apply(_gather, (g, *indices), {"axes": axes})
+    gx = g
+    if mode == "set":
+        zero = Constant(0, g.dtype)
+        gx = apply(_scatter, (g, zero, *indices), {"axes": axes, "mode": "set"})
+    return gx, sum_like(part, v), *(None,) * len(indices)
+
+
+_scatter = declare(
+    Op(
+        "scatter",
+        _scatter_infer,
+        _scatter_numpy,
+        Update(),
+        vjp=_scatter_vjp,
+        formula="x with x[i, j, ...] = v, or += v once per occurrence",
+        checks=True,
+    )
+)
+
+
+def _checked_numpy(index: Any, size: Any) -> Any:
+    if np.size(index) and not np.all((index >= -size) & (index < size)):
+        low, high = np.min(index), np.max(index)
+        raise IndexError(f"indices from {low} to {high} for an axis of size {np.max(size)}")
+    return np.where(index < 0, index + size, index)
+
+
+checked_index = declare(
+    Op(
+        "checked_index",
+        lambda args, attrs: TensorType("int64", broadcast_shape([a.type.shape for a in args])),
+        _checked_numpy,
+        Scalar("checked({0}, {1})", 2.0),
+        formula="y, or y + n where y < 0; an error unless -n <= y < n",
+        checks=True,
+        prepare=lambda args, name: [cast(a, "int64") for a in operands(args)],
+    )
+)
+
+
+# --- from a NumPy index to window and pick --------------------------------------------
+
+
+def getitem(x: Variable, index: Any) -> Variable:
+    """``x[index]`` with NumPy's meaning."""
+    entries = _complete(x, index if isinstance(index, tuple) else (index,))
+    if x.op is not None and x.op.name == "make_vector" and len(entries) == 1:
+        found = _entry_of_vector(x, entries[0])
+        if found is not None:
+            return found
+    arrays = [k for k, e in enumerate(entries) if isinstance(e, Variable) and e.ndim > 0]
+    numbers: list[Variable] = []
+    window: list[tuple[Any, ...]] = []
+    picks: list[tuple[int, Variable]] = []
+    axis = 0
+    for e in entries:
+        if e is None:
+            window.append(("n",))
+            continue
+        if isinstance(e, slice):
+            window.append(_slice_entry(x, axis, e, numbers))
+        elif arrays:
+            picks.append((_result_axes(window), e))
+            window.append(("a",))
+        else:
+            numbers.append(e)
+            window.append(("i", len(numbers) - 1))
+        axis += 1
+    plain = all(entry == ("a",) for entry in window)
+    result = x if plain else apply(_subtensor, (x, *numbers), {"window": tuple(window)})
+    if not picks:
+        return result
+    axes, chosen = tuple(k for k, _ in picks), [i for _, i in picks]
+    return apply(_gather, (result, *chosen), {"axes": axes})
+
+
+def _result_axes(window: Sequence[tuple[Any, ...]]) -> int:
+    return sum(entry[0] != "i" for entry in window)
+
+
+def _entry_of_vector(x: Variable, entry: Any) -> Variable | None:
+    """An entry, or a slice with known bounds, of a vector made of scalars."""
+    if isinstance(entry, Variable):
+        k = static_int(entry)
+        if k is not None and -len(x.args) <= k < len(x.args):
+            return x.args[k]
+    if isinstance(entry, slice):
+        parts = (entry.start, entry.stop, entry.step)
+        if all(p is None or isinstance(p, int) for p in parts):
+            return apply(x.op, x.args[entry], {}) if x.op is not None else None
+    return None
+
+
+def _complete(x: Variable, index: tuple[Any, ...]) -> list[Any]:
+    """The index with its ellipsis written out and its arrays as variables."""
+    entries = [_entry(x, e) for e in index]
+    used = sum(e is not None and e is not Ellipsis for e in entries)
+    if used > x.ndim:
+        raise BadIndexError(
+            f"{used} indices for {describe(x)}, which has {x.ndim} axes", at=user_frames()
+        )
+    spots = [k for k, e in enumerate(entries) if e is Ellipsis]
+    if len(spots) > 1:
+        raise BadIndexError("an index has one ellipsis at most", at=user_frames())
+    at = spots[0] if spots else len(entries)
+    rest = [slice(None)] * (x.ndim - used)
+    return [*entries[:at], *rest, *entries[at + bool(spots) :]]
+
+
+def _entry(x: Variable, e: Any) -> Any:
+    if e is None or e is Ellipsis or isinstance(e, slice):
+        return e
+    if isinstance(e, bool | np.bool_):
+        raise BadIndexError("True and False don't index a tensor", at=user_frames())
+    found = as_variable(e)
+    if isinstance(found, Constant) and found.data.size == 0 and isinstance(e, list):
+        found = Constant(np.zeros(found.type.shape, "int64"))
+    if found.dtype == "bool" or not dtypes.is_integer(found.dtype):
+        hint = "use T.switch for masks" if found.dtype == "bool" else "cast it: .astype('int64')"
+        raise BadIndexError(
+            f"{describe(x)} is indexed with {describe(found)}; indices are integers",
+            hint, user_frames(),
+        )  # fmt: skip
+    return cast(found, "int64")
+
+
+def _slice_entry(x: Variable, axis: int, s: slice, numbers: list[Variable]) -> tuple[Any, ...]:
+    if s.start is None and s.stop is None and s.step in (None, 1):
+        return ("a",)
+    step = _step(s.step)
+    n = dim(x, axis)
+    start = _bound(s.start, n, step, first=True)
+    stop = _bound(s.stop, n, step, first=False)
+    if step == 1:
+        length = maximum(stop - start, 0)  # type: ignore[operator]
+    elif step > 0:
+        length = maximum((stop - start + (step - 1)) // step, 0)  # type: ignore[operator]
+    else:
+        length = maximum((start - stop + (-step - 1)) // -step, 0)  # type: ignore[operator]
+    numbers += [_settle(start), _settle(length)]
+    return "s", len(numbers) - 2, len(numbers) - 1, step
+
+
+def _settle(number: Variable) -> Variable:
+    """Integer arithmetic on constants, done."""
+    if number.op is None or not all(isinstance(a, Constant) for a in number.args):
+        settled = number
+        if number.op is not None:
+            args = tuple(_settle(a) for a in number.args)
+            if all(isinstance(a, Constant) for a in args):
+                settled = Constant(number.op.numpy(*(a.data for a in args), **number.attrs))  # type: ignore[attr-defined]
+        return settled
+    values = [a.data for a in number.args if isinstance(a, Constant)]
+    return Constant(number.op.numpy(*values, **number.attrs), number.dtype)
+
+
+def _step(step: Any) -> int:
+    if step is None:
+        return 1
+    if isinstance(step, Variable):
+        known = static_int(step)
+        if known is None:
+            raise BadIndexError(
+                "the step of a slice must be a number", "bounds may be symbolic", user_frames()
+            )
+        step = known
+    if step == 0:
+        raise BadIndexError("the step of a slice is 0", at=user_frames())
+    return int(step)
+
+
+def _bound(value: Any, n: Variable, step: int, first: bool) -> Variable:
+    """A slice's bound as NumPy takes it: from the end if negative, clipped to the axis."""
+    low, high = (Constant(0, "int64"), n) if step > 0 else (Constant(-1, "int64"), n - 1)  # type: ignore[operator]
+    if value is None:
+        return low if first == (step > 0) else high
+    if not is_number(value) and not isinstance(value, Variable | np.ndarray):
+        raise BadIndexError(f"a slice's bound must be an integer, not {value!r}", at=user_frames())
+    bound = as_variable(value)
+    if bound.ndim or not dtypes.is_discrete(bound.dtype):
+        raise BadIndexError(
+            f"a slice's bound must be an integer scalar, not {describe(bound)}", at=user_frames()
+        )
+    bound = cast(bound, "int64")
+    known = static_int(bound)
+    if known is None:
+        bound = switch(bound < 0, bound + n, bound)  # type: ignore[operator]
+    elif known < 0:
+        bound = bound + n  # type: ignore[operator]
+    elif known == 0 and step > 0:
+        return low
+    return minimum(maximum(bound, low), high)
+
+
+# --- writing --------------------------------------------------------------------------
+
+
+def set_subtensor(x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+    """The tensor of which `x` is a part, as in ``x = a[index]``, with that part set to `y`."""
+    return _write(x, y, "set")
+
+
+def inc_subtensor(
+    x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False,
+    set_instead_of_inc: bool = False, ignore_duplicates: bool = False,
+) -> Variable:  # fmt: skip
+    """The tensor of which `x` is a part, with `y` added to that part.
+
+    Where an index occurs twice, `y` is added twice.
+    """
+    return _write(x, y, "set" if set_instead_of_inc else "inc")
+
+
+def _write(part: Variable, value: Any, mode: str) -> Variable:
+    if part.op not in (_subtensor, _gather):
+        raise ArgumentError(
+            f"{mode}_subtensor: {describe(part)} is not a part of a tensor",
+            "its first argument is an index expression, as in set_subtensor(x[1:3], v)",
+            user_frames(),
+        )
+    x, *numbers = part.args
+    new = operands([part, value])[1]
+    if dtypes.promote([x.dtype, new.dtype]) != x.dtype:
+        raise ArgumentError(
+            f"{mode}_subtensor: {describe(new)} would be narrowed to {x.dtype}",
+            f"cast it: value.astype({x.dtype!r})",
+            user_frames(),
+        )
+    op = _update if part.op is _subtensor else _scatter
+    result = apply(op, (x, cast(new, x.dtype), *numbers), {**part.attrs, "mode": mode})
+    if op is _scatter and x.op is _subtensor and x.name is None:
+        return _write(x, result, "set")  # a pick from a window: the window is written back
+    return result
+
+
+def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
+    """Elements along an axis (of the flat tensor by default), as ``numpy.take``."""
+    x, index = as_variable(a), as_variable(indices)
+    if axis is None:
+        return x.flatten()[index]  # type: ignore[attr-defined, no-any-return]
+    where = (slice(None),) * (axis % x.ndim) + (index,)
+    return getitem(x, where)
+
+

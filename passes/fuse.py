@@ -1,0 +1,446 @@
+"""Which operations go into one kernel.
+
+Operations are visited operands first; each joins the group of an operand where the result
+is still one loop nest, and is alone otherwise. Groups carry numbers, and values flow from
+lower to higher numbers only, so that no two groups can come to need each other. That
+makes the pass near-linear: whether a join is allowed is a comparison of numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from graphc.core.node import Constant, Variable
+from graphc.core.op import Gather, Generator, Reduction, Scalar
+from graphc.passes.layout import Layouts, is_view, shape_of, trace
+
+MEMBERS = 60  # operations in one kernel at most
+POINTERS = 26  # arrays in one kernel at most
+NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+          "float32", "float64")  # fmt: skip
+
+POSITIONS = ("argmax", "argmin")
+
+AxisMap = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Roles:
+    """How a group's axes are looped over, and what each reduction is in that nest."""
+
+    outer: tuple[int, ...]
+    inner: tuple[int, ...]
+    kind: dict[Variable, str]
+    post: frozenset[Variable]
+    lanes: bool = False
+
+
+@dataclass(eq=False)
+class Group:
+    """Operations that become one kernel, over common axes."""
+
+    number: int
+    sizes: list[int] = field(default_factory=list)
+    members: list[Variable] = field(default_factory=list)
+    domain: dict[Variable, AxisMap] = field(default_factory=dict)
+    first_user: float = inf
+    leaves: set[Variable] = field(default_factory=set)
+
+    def axes_of(self, v: Variable) -> AxisMap:
+        """The group's axes along which the value of `v` runs, one per axis of it."""
+        domain = self.domain[v]
+        if is_reduction(v):
+            reduced = v.attrs["axes"]
+            return tuple(a for k, a in enumerate(domain) if k not in reduced)
+        return domain
+
+    def reduced(self, v: Variable) -> frozenset[int]:
+        """The group's axes that a reduction combines."""
+        domain = self.domain[v]
+        return frozenset(a for k in v.attrs["axes"] if (a := domain[k]) is not None)
+
+
+@dataclass(eq=False)
+class Single:
+    """One operation that is a step of its own."""
+
+    number: int
+    node: Variable
+    first_user: float = inf
+
+
+Task = Group | Single
+
+
+def is_reduction(v: Variable) -> bool:
+    return v.op is not None and isinstance(v.op.lower, Reduction)
+
+
+def is_generator(v: Variable) -> bool:
+    return v.op is not None and isinstance(v.op.lower, Generator)
+
+
+def is_fusable(v: Variable) -> bool:
+    """Whether a variable's op lowers to scalar statements in a loop nest."""
+    if v.op is None or not isinstance(v.op.lower, Scalar | Reduction | Gather):
+        return False
+    return v.dtype in NATIVE and all(a.dtype in NATIVE for a in v.args)
+
+
+def loop_shape(v: Variable) -> tuple[int, ...]:
+    """The sizes over which an operation loops."""
+    return shape_of(v.args[0]) if is_reduction(v) else shape_of(v)
+
+
+def operand_axes(v: Variable, k: int) -> list[int | None]:
+    """For each axis of operand `k`, the axis of the loop over which it runs."""
+    operand, rank = v.args[k], len(loop_shape(v))
+    assert v.op is not None
+    if isinstance(v.op.lower, Gather) and k > 0:
+        at, picked = gather_axes(v)
+        start = at + picked - operand.ndim
+        return list(range(start, start + operand.ndim))
+    return list(range(rank - operand.ndim, rank))
+
+
+def gather_axes(v: Variable) -> tuple[int, int]:
+    """Where the axes of the index arrays stand in a gather's result, and how many."""
+    axes = v.attrs["axes"]
+    picked = v.ndim - (v.args[0].ndim - len(axes))
+    adjacent = axes == tuple(range(axes[0], axes[0] + len(axes)))
+    return (axes[0] if adjacent else 0), picked
+
+
+class Fuser:
+    """Puts the operations of a sized graph into tasks."""
+
+    def __init__(self, layouts: Layouts, limit: int = MEMBERS) -> None:
+        self.layouts = layouts
+        self.limit = limit
+        self.task_of: dict[Variable, Task] = {}
+        self.tasks: list[Task] = []
+        self.count = 0
+        self.by_leaf: dict[Variable, Group] = {}
+
+    def run(self, order: Sequence[Variable]) -> list[Task]:
+        """Tasks of all operations of a topological `order`."""
+        for v in order:
+            if v.op is None or is_view(v) or is_generator(v):
+                continue
+            if is_fusable(v):
+                self._place(v)
+            else:
+                self._single(v)
+        live = {id(t): t for t in self.task_of.values()}
+        return sorted(live.values(), key=lambda t: t.number)
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count
+
+    def _single(self, v: Variable) -> None:
+        task = Single(self._next(), v)
+        self.task_of[v] = task
+        for a in v.args:
+            for source in self.sources(a):
+                self._used(source, task)
+
+    def sources(self, a: Variable) -> list[Variable]:
+        """What has to be computed before an operand can be read from memory."""
+        found, stack = [], [a]
+        while stack:
+            v = stack.pop()
+            if v in self.task_of:
+                found.append(v)
+            elif is_view(v) or is_generator(v):
+                stack.extend(v.args)
+        return found
+
+    def _used(self, source: Variable, by: Task) -> None:
+        task = self.task_of[source]
+        if task is not by:
+            task.first_user = min(task.first_user, by.number)
+
+    def _place(self, v: Variable) -> None:
+        direct, strict = self._dependencies(v)
+        candidates = sorted(
+            {id(g): g for u in direct if isinstance(g := self.task_of[u], Group)}.values(),
+            key=lambda g: -g.number,
+        )
+        if not candidates:
+            candidates = self._siblings(v)
+        for group in candidates:
+            if self._join(group, v, direct, strict):
+                for other in candidates:
+                    if other is not group:
+                        self._merge(other, group, v)
+                self._settle(v, direct + strict)
+                return
+        group = Group(self._next())
+        self._add(group, v, _mapping(group, v, {}))
+        self.task_of[v] = group
+        self._settle(v, direct + strict)
+
+    def _settle(self, v: Variable, sources: Sequence[Variable]) -> None:
+        task = self.task_of[v]
+        assert isinstance(task, Group)
+        for u in sources:
+            self._used(u, task)
+        for a in v.args:
+            source, _ = trace(a)
+            if source not in self.task_of and not is_generator(source) and source.ndim:
+                self.by_leaf[source] = task
+
+    def _siblings(self, v: Variable) -> list[Group]:
+        """Groups that read the same memory over the same sizes."""
+        shape, found = loop_shape(v), {}
+        for a in v.args:
+            group = self.by_leaf.get(trace(a)[0])
+            if group is not None and sorted(n for n in shape if n != 1) == sorted(group.sizes):
+                found[id(group)] = group
+        return list(found.values())
+
+    def _dependencies(self, v: Variable) -> tuple[list[Variable], list[Variable]]:
+        """Computed operands that could stay in registers, and those that must be in memory."""
+        direct, strict = [], []
+        for k, a in enumerate(v.args):
+            source, _ = trace(a)
+            gathered = isinstance(v.op.lower, Gather) and k == 0  # type: ignore[union-attr]
+            if source in self.task_of and is_fusable(source) and not gathered:
+                direct.append(source)
+            else:
+                strict += self.sources(source)
+        return direct, strict
+
+    def _join(
+        self, group: Group, v: Variable, direct: Sequence[Variable], strict: Sequence[Variable]
+    ) -> bool:
+        others = [self.task_of[u] for u in direct if self.task_of[u] is not group]
+        needed = [self.task_of[u] for u in strict] + others
+        if any(t is group for t in (self.task_of[u] for u in strict)):
+            return False
+        if len(group.members) >= self.limit:
+            return False
+        floor = max((t.number for t in needed), default=0)
+        lift = floor >= group.number
+        if lift and group.first_user != inf:
+            return False
+        mapping = _mapping(group, v, self.task_of)
+        if mapping is None or not self._fits(group, v, mapping):
+            return False
+        if lift:
+            group.number = self._next()
+        self._add(group, v, mapping)
+        self.task_of[v] = group
+        return True
+
+    def _fits(self, group: Group, v: Variable, mapping: AxisMap) -> bool:
+        """Whether the group stays one nest with `v`; tried on the group itself."""
+        sizes, leaves = list(group.sizes), set(group.leaves)
+        self._add(group, v, mapping)
+        good = len(group.leaves) + 4 <= POINTERS and roles(group) is not None
+        group.members.pop()
+        del group.domain[v]
+        group.sizes, group.leaves = sizes, leaves
+        return good
+
+    def _add(self, group: Group, v: Variable, mapping: AxisMap | None) -> None:
+        assert mapping is not None
+        for n, axis in zip(loop_shape(v), mapping):
+            if axis is not None and axis >= len(group.sizes):
+                group.sizes.append(n)
+        group.members.append(v)
+        group.domain[v] = mapping
+        for a in v.args:
+            source, _ = trace(a)
+            if self.task_of.get(source) is not group and not isinstance(source, Constant):
+                group.leaves.add(source)
+        group.leaves.discard(v)
+
+    def _merge(self, other: Group, group: Group, v: Variable) -> bool:
+        """Take the members of `other`, whose values `v` reads, into `group`."""
+        if len(other.members) + len(group.members) > self.limit:
+            return False
+        if self.task_of[other.members[0]] is not other or other.first_user < group.number:
+            return False
+        renaming = _renaming(other, group, v)
+        if renaming is None:
+            return False
+        before = list(group.members), dict(group.domain), list(group.sizes), set(group.leaves)
+        for axis, n in zip(renaming, other.sizes):
+            if axis == len(group.sizes):
+                group.sizes.append(n)
+        group.members = other.members + group.members
+        for m in other.members:
+            group.domain[m] = tuple(None if a is None else renaming[a] for a in other.domain[m])
+        group.leaves = (group.leaves | other.leaves) - set(group.members)
+        if len(group.leaves) + 4 > POINTERS or roles(group) is None:
+            group.members, group.domain, group.sizes, group.leaves = before
+            return False
+        for m in other.members:
+            self.task_of[m] = group
+        return True
+
+
+def _mapping(group: Group, v: Variable, task_of: Any) -> AxisMap | None:
+    """The group's axis for each axis of `v`'s loop, or None where they don't go together.
+
+    Axes follow operands that the group computes; others take a free axis of their size, or
+    a new one.
+    """
+    shape = loop_shape(v)
+    mapping: list[int | None] = [None] * len(shape)
+    for k, a in enumerate(v.args):
+        source, along = trace(a)
+        if task_of.get(source) is not group or source not in group.domain:
+            continue
+        value_axes = group.axes_of(source)
+        for place, inner in zip(operand_axes(v, k), along):
+            if inner is None or place is None or shape[place] == 1:
+                continue
+            axis = value_axes[inner]
+            if axis is None:
+                continue
+            if mapping[place] not in (None, axis):
+                return None
+            mapping[place] = axis
+    return _complete(mapping, shape, group.sizes)
+
+
+def _complete(
+    mapping: list[int | None], shape: Sequence[int], sizes: Sequence[int]
+) -> AxisMap | None:
+    used = [a for a in mapping if a is not None]
+    if len(set(used)) != len(used):
+        return None
+    count = len(sizes)
+    for place, n in enumerate(shape):
+        if n == 1 or mapping[place] is not None:
+            continue
+        free = [a for a in range(len(sizes)) if sizes[a] == n and a not in used]
+        axis = free[0] if free else count
+        count += not free
+        mapping[place] = axis
+        used.append(axis)
+    return tuple(mapping)
+
+
+def _renaming(other: Group, group: Group, v: Variable) -> list[int] | None:
+    """For each axis of `other`, the axis of `group` that it is, given that `v` reads both."""
+    renaming: list[int | None] = [None] * len(other.sizes)
+    shape = loop_shape(v)
+    for k, a in enumerate(v.args):
+        source, along = trace(a)
+        if source not in other.domain:
+            continue
+        value_axes = other.axes_of(source)
+        for place, inner in zip(operand_axes(v, k), along):
+            if inner is None or place is None or shape[place] == 1:
+                continue
+            theirs, ours = value_axes[inner], group.domain[v][place]
+            if theirs is None or ours is None:
+                continue
+            if renaming[theirs] not in (None, ours):
+                return None
+            renaming[theirs] = ours
+    completed = _complete(renaming, other.sizes, group.sizes)
+    return None if completed is None else [a for a in completed if a is not None]
+
+
+# --- loop nests -----------------------------------------------------------------------
+
+
+def roles(group: Group) -> Roles | None:
+    """A way to loop over a group's axes that serves all its members, or None."""
+    reductions = [v for v in group.members if is_reduction(v)]
+    if len(reductions) > 1 and any(v.op.lower.kind in POSITIONS for v in reductions):  # type: ignore
+        return None  # they don't vectorise, and would keep the others from it
+    axes = range(len(group.sizes))
+    last = _innermost(group)
+    if not reductions:
+        inner = (last,) if last is not None else ()
+        outer = tuple(a for a in axes if a != last)
+        return Roles(outer, inner, {}, frozenset())
+    candidates = {group.reduced(v) for v in reductions} - {frozenset()}
+    if not candidates:
+        candidates = {frozenset([last])} if last is not None else {frozenset()}
+    for inner_set in sorted(candidates, key=lambda s: (last not in s, sorted(s))):
+        found = _try_roles(group, inner_set, last)
+        if found is not None:
+            return found
+    return None
+
+
+def _innermost(group: Group) -> int | None:
+    """The axis along which most of the memory runs."""
+    votes: dict[int, int] = {}
+    for v in group.members:
+        domain = [a for a in group.domain[v] if a is not None]
+        if domain:
+            votes[domain[-1]] = votes.get(domain[-1], 0) + len(domain)
+    return max(sorted(votes), key=lambda a: votes[a]) if votes else None
+
+
+def _try_roles(group: Group, inner: frozenset[int], last: int | None) -> Roles | None:
+    everything = frozenset(range(len(group.sizes)))
+    outer = everything - inner
+    kind: dict[Variable, str] = {}
+    post: set[Variable] = set()
+    reduced: set[Variable] = set()
+    members = set(group.members)
+    for v in group.members:
+        operands = [s for a in v.args if (s := trace(a)[0]) in members]
+        span = frozenset(a for a in group.domain[v] if a is not None)
+        if is_reduction(v):
+            if any(u in post for u in operands):
+                return None
+            found = _reduction_kind(group.reduced(v), span, inner, outer)
+            if found is None:
+                return None
+            kind[v] = found
+            (post if found in ("cross", "column") else reduced).add(v)
+            continue
+        if any(u in post for u in operands):
+            wide = any(kind.get(u) == "column" or group.axes_of(u) for u in operands if u in post)
+            if not span <= inner or (span and not wide and outer):
+                return None
+            if any(u not in post and (u in reduced or not _within(group, u, inner))
+                   for u in operands):  # fmt: skip
+                return None
+            post.add(v)
+        elif any(u in reduced for u in operands):
+            reduced.add(v)
+        elif outer and span and span <= inner and _cost(v) > 4:
+            return None
+    lanes = bool(outer) and last in outer and bool(inner)
+    if lanes and post:
+        return None  # one pass over slow memory for the columns, another for the rest
+    return Roles(tuple(sorted(outer)), tuple(sorted(inner)), kind, frozenset(post), lanes)
+
+
+def _within(group: Group, u: Variable, inner: frozenset[int]) -> bool:
+    return all(a in inner for a in group.axes_of(u) if a is not None)
+
+
+def _reduction_kind(
+    reduced: frozenset[int], span: frozenset[int], inner: frozenset[int], outer: frozenset[int]
+) -> str | None:
+    if not reduced:
+        return "row"
+    if reduced == inner and span >= outer:
+        return "row"
+    if span >= outer and outer <= reduced and outer:
+        if reduced == span and (span == outer or span >= inner):
+            return "cross"
+        if reduced == outer and span - reduced == inner:
+            return "column"
+    return None
+
+
+def _cost(v: Variable) -> float:
+    return v.op.lower.cost if v.op is not None and isinstance(v.op.lower, Scalar) else 5.0
+
+

@@ -1,0 +1,372 @@
+"""From tasks to steps: argument blocks over places, one row per native call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from graphc.core import dtypes
+from graphc.core.kernel import (
+    Axis,
+    Check,
+    Kernel,
+    Let,
+    Load,
+    Operand,
+    Phase,
+    Statement,
+    Store,
+)
+from graphc.core.node import Constant, Variable, describe
+from graphc.core.plan import Address, Place, Real, Step, Word
+from graphc.passes.fuse import Group
+from graphc.passes.layout import Layout, Layouts, c_strides, shape_of, trace
+from graphc.passes.nest import Binding, Nest, function_name
+
+BLAS_DTYPES = ("float32", "float64")
+
+
+@dataclass
+class Launch:
+    """A nest whose operands have yet to get places."""
+
+    nest: Nest
+    label: str
+    nodes: tuple[Variable, ...]
+    outputs: dict[str, Variable] = field(default_factory=dict)
+    flops: float = 0.0
+
+
+def itemsize(dtype: str) -> int:
+    return dtypes.numpy_dtype(dtype).itemsize
+
+
+# --- in place -------------------------------------------------------------------------
+
+
+def sections(kernel: Kernel) -> list[list[Statement]]:
+    """The statement lists of a kernel in the order in which they run."""
+    found = [kernel.top, kernel.row]
+    for phase in kernel.phases:
+        found += [phase.elem, phase.row]
+    return [*found, kernel.post, kernel.columns]
+
+
+def inplace_pairs(nest: Nest) -> list[tuple[Variable, Variable, str, str]]:
+    """Pairs (made, read) with their operands where an element is read before it is written,
+    and at no other position."""
+    kernel, found = nest.kernel, []
+    bases: dict[Variable, list[str]] = {}
+    for o in kernel.operands:
+        layout = nest.bindings[o.name].layout
+        if layout is not None:
+            bases.setdefault(layout.base, []).append(o.name)
+    for w in kernel.operands:
+        made = nest.bindings[w.name].node
+        if not w.written or made is None:
+            continue
+        for base, names in bases.items():
+            if len(names) == 1 and _may_alias(nest, w, base, names[0]):
+                found.append((made, base, w.name, names[0]))
+    return found
+
+
+def _may_alias(nest: Nest, w: Operand, base: Variable, name: str) -> bool:
+    binding = nest.bindings[name]
+    layout = binding.layout
+    made = nest.bindings[w.name].node
+    if layout is None or made is None or layout.offset or layout.dynamic:
+        return False
+    if base.dtype != made.dtype or base.type.size != made.type.size:
+        return False
+    strides = nest.bindings[w.name].strides
+    if binding.strides != strides:
+        return False
+    if any(s == 0 and n > 1 for s, n in zip(strides, nest.extents)):
+        return False
+    stored = False
+    for statements in sections(nest.kernel):
+        for s in statements:
+            if isinstance(s, Store) and s.operand == w.name:
+                stored = True
+            elif isinstance(s, Load) and s.operand == name and (stored or s.offset):
+                return False
+    return True
+
+
+def alias(kernel: Kernel, written: str, read: str) -> Kernel:
+    """The kernel with loads of `read` going through `written`: they are the same memory."""
+
+    def renamed(statements: list[Statement]) -> list[Statement]:
+        return [
+            replace(s, operand=written) if isinstance(s, Load) and s.operand == read else s
+            for s in statements
+        ]
+
+    return replace(
+        kernel,
+        operands=[o for o in kernel.operands if o.name != read],
+        top=renamed(kernel.top),
+        row=renamed(kernel.row),
+        phases=[Phase(renamed(p.elem), p.accumulators, renamed(p.row)) for p in kernel.phases],
+        post=renamed(kernel.post),
+        columns=renamed(kernel.columns),
+    )
+
+
+# --- collapsing -----------------------------------------------------------------------
+
+
+def collapse(nest: Nest) -> Nest:
+    """Neighbouring axes that every operand walks through evenly become one."""
+    while True:
+        k = next((k for k in range(len(nest.extents) - 1) if _collapsible(nest, k)), None)
+        if k is None:
+            return nest
+        nest = _merged(nest, k)
+
+
+def _collapsible(nest: Nest, k: int) -> bool:
+    first, second = nest.kernel.axes[k], nest.kernel.axes[k + 1]
+    if first.outer != second.outer and not _plain(nest.kernel):
+        return False
+    if nest.kernel.lanes and first.outer:
+        return False
+    used = (first.name, second.name)
+    for statements in sections(nest.kernel):
+        for s in statements:
+            if isinstance(s, Let) and any(_mentions(s.text, n) for n in used):
+                return False
+    extent = nest.extents[k + 1]
+    return all(
+        b.strides[k] == b.strides[k + 1] * extent for b in nest.bindings.values()
+    )
+
+
+def _mentions(text: str, name: str) -> bool:
+    words = "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
+    return name in words
+
+
+def _plain(kernel: Kernel) -> bool:
+    """No reductions: all axes are alike."""
+    return not kernel.cross and not any(p.accumulators for p in kernel.phases)
+
+
+def _merged(nest: Nest, k: int) -> Nest:
+    kernel = nest.kernel
+    axes = list(kernel.axes)
+    axes[k : k + 2] = [Axis(axes[k + 1].name, axes[k].outer and axes[k + 1].outer)]
+    extents = list(nest.extents)
+    extents[k : k + 2] = [extents[k] * extents[k + 1]]
+    bindings = {
+        name: replace(b, strides=b.strides[:k] + b.strides[k + 1 :])
+        for name, b in nest.bindings.items()
+    }
+    operands = [
+        replace(o, strides=tuple(s if s in (0, 1) else None for s in bindings[o.name].strides))
+        for o in kernel.operands
+    ]
+    merged = replace(kernel, axes=tuple(axes), operands=operands)
+    return replace(nest, kernel=merged, extents=tuple(extents), bindings=bindings)
+
+
+# --- hand-made nests: copies, parts, scatters -----------------------------------------
+
+
+def copy_nest(target: Layout, source: Layout, dtype: str, mode: str = "set",
+              constant: Any = None) -> Nest:  # fmt: skip
+    """A nest that writes (or adds) `source`, or a number, to `target`."""
+    rank = len(target.shape)
+    names = [f"i{k}" for k in range(rank)]
+    lead = rank - len(source.shape)
+    strides = (0,) * lead + tuple(
+        0 if n == 1 else s for n, s in zip(source.shape, source.strides)
+    )
+    body: list[Statement] = []
+    bindings = {"y0": Binding(target, None, target.strides)}
+    operands = [_operand("y0", dtype, target.strides, True)]
+    constants: list[tuple[str, str]] = []
+    if constant is None:
+        bindings["x1"] = Binding(source, source.base, strides)
+        operands.append(_operand("x1", dtype, strides, False))
+        body.append(Load("v1", "x1"))
+        value = "v1"
+    else:
+        constants.append(("c0", dtype))
+        value = "c0"
+    if mode == "inc":
+        body += [Load("v2", "y0"), Let("v3", f"{function_name(dtype)}(v2 + {value})")]
+        value = "v3"
+    body.append(Store("y0", value))
+    axes = tuple(Axis(n, k < rank - 1) for k, n in enumerate(names))
+    kernel = Kernel(axes, operands, constants)
+    (kernel.phases.append(Phase(elem=body)) if rank else kernel.top.extend(body))
+    values = {"c0": constant} if constants else {}
+    nest = Nest(kernel, Group(0), target.shape, bindings, values, {}, [])
+    return collapse(nest)
+
+
+def _operand(name: str, dtype: str, strides: Sequence[int], written: bool) -> Operand:
+    return Operand(name, dtype, tuple(s if s in (0, 1) else None for s in strides), written)
+
+
+def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
+    """A serial nest over the index arrays that writes or adds into `target`."""
+    value, indices, axes = v.args[1], v.args[2:], v.attrs["axes"]
+    table = v.args[0]
+    rank = max(i.ndim for i in indices)
+    adjacent = axes == tuple(range(axes[0], axes[0] + len(axes)))
+    at = axes[0] if adjacent else 0
+    rest = [k for k in range(table.ndim) if k not in axes]
+    picked_shape = _picked_shape(indices, rank)
+    shape = (*(shape_of(table)[k] for k in rest[:at]), *picked_shape,
+             *(shape_of(table)[k] for k in rest[at:]))  # fmt: skip
+    total = len(shape)
+    bindings: dict[str, Binding] = {}
+    operands: list[Operand] = []
+    sizes: dict[str, int] = {}
+    checks: list[Variable] = []
+    body: list[Statement] = []
+    y_strides = [0] * total
+    places = [k for k in range(total) if not at <= k < at + rank]
+    for k, place in zip(rest, places):
+        y_strides[place] = target.strides[k]
+    _bind(operands, bindings, "y0", Binding(target, None, tuple(y_strides)), v.dtype, True)
+    terms = []
+    for k, (axis, index) in enumerate(zip(axes, indices)):
+        _load_aligned(operands, bindings, body, f"x{k + 1}", index, at, rank, total, layouts)
+        size, stride = f"n{2 * k}", f"n{2 * k + 1}"
+        sizes[size], sizes[stride] = target.shape[axis], target.strides[axis]
+        raw, place_name = f"v{k + 1}", f"p{k + 1}"
+        body.append(Let(place_name, f"select({raw} < 0, {raw} + {size}, {raw})"))
+        checks.append(v)
+        body.append(Check(place_name, size, len(checks)))
+        terms.append(f"{place_name} * {stride}")
+    name = f"x{len(axes) + 1}"
+    _load_aligned(operands, bindings, body, name, value, 0, total, total, layouts)
+    offset, new = " + ".join(terms), f"v{len(axes) + 1}"
+    if v.attrs["mode"] == "inc":
+        body += [Load("old", "y0", offset), Let("new", f"{function_name(v.dtype)}(old + {new})")]
+        new = "new"
+    body.append(Store("y0", new, offset))
+    kernel = Kernel(
+        tuple(Axis(f"i{k}", True) for k in range(total)), operands, [], sizes=list(sizes)
+    )
+    (kernel.row if total else kernel.top).extend(body)
+    return Nest(kernel, Group(0), shape, bindings, {}, sizes, checks)
+
+
+def _picked_shape(indices: Sequence[Variable], rank: int) -> tuple[int, ...]:
+    shape = [1] * rank
+    for i in indices:
+        for k, n in enumerate(shape_of(i)):
+            if n != 1:
+                shape[rank - i.ndim + k] = n
+    return tuple(shape)
+
+
+def _bind(operands: list[Operand], bindings: dict[str, Binding], name: str, binding: Binding,
+          dtype: str, written: bool) -> None:  # fmt: skip
+    bindings[name] = binding
+    operands.append(_operand(name, dtype, binding.strides, written))
+
+
+def _load_aligned(
+    operands: list[Operand], bindings: dict[str, Binding], body: list[Statement], name: str,
+    a: Variable, at: int, rank: int, total: int, layouts: Layouts,
+) -> None:  # fmt: skip
+    layout = layouts.of(a)
+    strides = [0] * total
+    for k, (n, s) in enumerate(zip(layout.shape, layout.strides)):
+        if n != 1:
+            strides[at + rank - a.ndim + k] = s
+    _bind(operands, bindings, name, Binding(layout, layout.base, tuple(strides)), a.dtype, False)
+    loaded = "v" + name[1:]
+    body.append(Load(loaded, name))
+
+
+# --- words ----------------------------------------------------------------------------
+
+
+def kernel_step(
+    launch: Launch, places: Mapping[Variable, Place], scratch: Sequence[Place], splittable: bool
+) -> Step:
+    """The step of a launch whose values have places."""
+    nest = launch.nest
+    kernel = nest.kernel
+    words: list[Word] = []
+    waiting = iter(scratch)
+    pointers: dict[str, Word] = {}
+    for o in kernel.operands:
+        binding = nest.bindings[o.name]
+        if binding.scratch:
+            pointers[o.name] = Address(next(waiting))
+        else:
+            pointers[o.name] = operand_address(binding, launch, o, places)
+    for kind, name, axis in kernel.words():
+        if kind == "pointer":
+            words.append(pointers[name])
+        elif kind == "extent":
+            words.append(nest.extents[axis])
+        elif kind == "stride":
+            words.append(nest.bindings[name].strides[axis])
+        elif kind == "size":
+            words.append(nest.sizes[name])
+        elif kind == "error":
+            words.append(Address(Place("error")))
+        else:
+            value = nest.constants[name]
+            dtype = dict(kernel.constants)[name]
+            words.append(Real(float(value)) if dtype in BLAS_DTYPES else as_word(int(value)))
+    high = nest.extents[0] if nest.extents and (kernel.outer or splittable) else 1
+    return Step(
+        "kernel", launch.label, words, 0, high, kernel=kernel, nodes=launch.nodes,
+        checks=nest.checks, flops=launch.flops, bytes=_traffic(nest), splittable=splittable,
+    )  # fmt: skip
+
+
+def as_word(value: int) -> int:
+    """An integer as a signed 64-bit word."""
+    return value - 2**64 if value >= 2**63 else value
+
+
+def operand_address(
+    binding: Binding, launch: Launch, o: Operand, places: Mapping[Variable, Place]
+) -> Address:
+    """Where an operand's first element lies, dynamic offsets left out."""
+    layout = binding.layout
+    if layout is None:
+        assert binding.node is not None
+        return Address(places[binding.node])
+    base = layout.base
+    place = places.get(base)
+    if place is None:
+        assert isinstance(base, Constant), describe(base)
+        place = Place("constant", 0, base.data)
+    return Address(place, layout.offset * itemsize(base.dtype))
+
+
+def _traffic(nest: Nest) -> float:
+    total = 0.0
+    for o in nest.kernel.operands:
+        count = 1
+        for n, s in zip(nest.extents, nest.bindings[o.name].strides):
+            count *= n if s else 1
+        total += count * itemsize(o.dtype)
+    return total
+
+
+def whole(v: Variable) -> Layout:
+    """The layout of a value in its own buffer."""
+    shape = shape_of(v)
+    return Layout(v, shape, c_strides(shape))
+
+
+def constant_scalar(a: Variable) -> Any | None:
+    """The number that a variable is a broadcast of, or None."""
+    source, _ = trace(a)
+    if isinstance(source, Constant) and source.data.size == 1:
+        return source.data.reshape(-1)[0].item()
+    return None

@@ -1,0 +1,74 @@
+"""In which order tasks run: what keeps memory low, errors early and updates late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from graphc.core.node import Variable
+from graphc.passes.fuse import Group, Task
+
+WINDOW = 64  # ready tasks among which the best is looked for
+
+
+def task_nodes(task: Task) -> list[Variable]:
+    return task.members if isinstance(task, Group) else [task.node]
+
+
+def schedule(
+    tasks: Sequence[Task],
+    reads: Mapping[Task, Sequence[Variable]],
+    makes: Mapping[Task, Sequence[Variable]],
+    nbytes: Callable[[Variable], int],
+    updated: Mapping[Variable, Task],
+) -> list[Task]:
+    """Tasks so that operands come first, greedily by the memory each frees or takes.
+
+    Parameters
+    ----------
+    reads, makes : mapping
+        The variables in memory that each task reads and leaves behind.
+    updated : mapping
+        Shared leaves whose memory a task would like to overwrite: it waits for their
+        other readers, and for every task that may raise an error, where it can.
+    """
+    maker = {v: t for t in tasks for v in makes[t]}
+    pending = {t: {maker[v] for v in reads[t] if v in maker} - {t} for t in tasks}
+    followers: dict[Task, list[Task]] = {t: [] for t in tasks}
+    for t, needed in pending.items():
+        for n in needed:
+            followers[n].append(t)
+    uses: dict[Variable, int] = {}
+    for t in tasks:
+        for v in set(reads[t]):
+            uses[v] = uses.get(v, 0) + 1
+    overwrites: dict[Task, list[Variable]] = {}
+    for leaf, t in updated.items():
+        overwrites.setdefault(t, []).append(leaf)
+    risky = sum(_may_raise(t) for t in tasks)
+    ready = [t for t in tasks if not pending[t]]
+    order: list[Task] = []
+    while ready:
+        best, best_key = 0, None
+        for k, t in enumerate(ready[:WINDOW]):
+            waits = t in overwrites and (
+                risky > 0 or any(uses.get(v, 0) > (v in reads[t]) for v in overwrites[t])
+            )
+            freed = sum(nbytes(v) for v in set(reads[t]) if uses[v] == 1 and v in maker)
+            taken = sum(nbytes(v) for v in makes[t])
+            key = (waits, taken - freed, t.number)
+            if best_key is None or key < best_key:
+                best, best_key = k, key
+        task = ready.pop(best)
+        order.append(task)
+        risky -= _may_raise(task)
+        for v in set(reads[task]):
+            uses[v] -= 1
+        for f in followers[task]:
+            pending[f].discard(task)
+            if not pending[f]:
+                ready.append(f)
+    return order
+
+
+def _may_raise(task: Task) -> bool:
+    return any(v.op is not None and v.op.checks for v in task_nodes(task))

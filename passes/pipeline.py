@@ -1,0 +1,88 @@
+"""The way of a graph through the passes: a tuple, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from graphc.core.graph import Graph, Interner
+from graphc.core.pattern import Rule
+from graphc.passes.algebra import ALGEBRA
+from graphc.passes.canonical import CANONICAL
+from graphc.passes.fold import FOLD
+from graphc.passes.movement import MOVEMENT
+from graphc.passes.rewrite import Firing, rewrite
+from graphc.passes.stability import STABLE
+
+
+class Pass(Protocol):
+    """A step of the pipeline: valid graph in, valid graph out."""
+
+    @property
+    def name(self) -> str: ...
+
+    def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph: ...
+
+
+@dataclass(frozen=True)
+class Import:
+    """Interns a user's graph: common sub-expressions become one node."""
+
+    name: str = "import"
+
+    def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
+        done = interner.rebuild(graph.nodes(), {})
+        return graph.with_roots([done[r] for r in graph.roots])
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """Brings a graph to the normal form of some rules."""
+
+    name: str
+    rules: tuple[Rule, ...]
+
+    def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
+        return rewrite(graph, self.rules, interner, log)
+
+
+# Each pass has the rules of those before it, so that what it makes is brought into their form
+# too: the last one's normal form is one for all, and a second run changes nothing.
+SIMPLIFY: tuple[Rewrite, ...] = (
+    Rewrite("canonical", CANONICAL),
+    Rewrite("stable", CANONICAL + STABLE),
+    Rewrite("fold", CANONICAL + STABLE + FOLD),
+    Rewrite("algebra", CANONICAL + STABLE + FOLD + ALGEBRA + MOVEMENT),
+)
+PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY)
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """A graph in its normal form, who built its nodes, and what was rewritten."""
+
+    graph: Graph
+    interner: Interner
+    log: tuple[Firing, ...]
+
+
+def optimise(
+    graph: Graph, passes: Sequence[Pass] = PIPELINE, interner: Interner | None = None
+) -> Optimised:
+    """Everything that can be done before sizes are known.
+
+    Parameters
+    ----------
+    graph : Graph
+        As users declare it, or optimised already: then nothing changes.
+    passes : sequence of Pass, optional
+        Fewer of them, to find out which one does what.
+    interner : Interner, optional
+        Of an earlier run, so that equal nodes are the same.
+    """
+    builder = Interner() if interner is None else interner
+    log: list[Firing] = []
+    for step in passes:
+        graph = step(graph, builder, log)
+    return Optimised(graph, builder, tuple(log))

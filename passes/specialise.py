@@ -1,0 +1,198 @@
+"""The first half of binding: the graph again, with every size a number.
+
+Shape arithmetic folds away, broadcasting is resolved, composed ops (softmax) become what
+they are made of, and the rules run once more on what they can now see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphc.core.graph import Graph, Interner
+from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
+from graphc.core.op import Expand, apply, building_with
+from graphc.ops.elementwise import copy_
+from graphc.ops.reduce import sum as sum_
+from graphc.ops.shape import alloc, expand_axes
+from graphc.passes.fuse import is_generator
+from graphc.passes.layout import Layouts, is_view, trace
+
+
+@dataclass(frozen=True)
+class Sized:
+    """A graph whose sizes are all known, and which leaf of the declared one each leaf is."""
+
+    graph: Graph
+    interner: Interner
+    origin: dict[Variable, Variable]
+
+
+def size_numbers(graph: Graph) -> list[Variable]:
+    """The integers on which sizes depend and that only a call's arguments tell.
+
+    ``x[i * n : (i + 1) * n]`` has a length that depends on ``i``: it is computed before the
+    plan is looked up.
+    """
+    found: dict[Variable, None] = {}
+    for v in graph.nodes():
+        if v.op is None or v.op.size_args is None:
+            continue
+        for k in v.op.size_args(len(v.args), v.attrs):
+            if _needs_values(v.args[k]):
+                found[v.args[k]] = None
+    return list(found)
+
+
+def _needs_values(size: Variable) -> bool:
+    """Whether a size depends on the value of a leaf, and not only on leaves' sizes."""
+    stack, seen = [size], set()
+    while stack:
+        v = stack.pop()
+        if v in seen or isinstance(v, Constant):
+            continue
+        seen.add(v)
+        if v.op is None:
+            return True
+        if v.op.name != "dim":
+            stack.extend(v.args)
+    return False
+
+
+def specialise(
+    graph: Graph, shapes: Mapping[Variable, tuple[int, ...]], numbers: Mapping[Variable, int]
+) -> Sized:
+    """`graph` for given sizes of its leaves and given values of its size numbers."""
+    interner = Interner()
+    done: dict[Variable, Variable] = {}
+    origin: dict[Variable, Variable] = {}
+    order = graph.nodes()
+    leaves = [v for v in order if v.op is None] + list(graph.inputs)
+    leaves += [s for s, _ in graph.updates]
+    with building_with(interner):
+        for leaf in dict.fromkeys(leaves):
+            if isinstance(leaf, Constant):
+                done[leaf] = interner.leaf(leaf)
+                continue
+            sized = Variable(TensorType(leaf.dtype, shapes[leaf]), name=leaf.name, where=leaf.where)
+            done[leaf] = interner.leaf(sized)
+            origin[sized] = leaf
+        for number, value in numbers.items():
+            done[number] = interner.leaf(Constant(value, "int64", where=number.where))
+    interner.rebuild(order, done, resolve)
+    for old, new in done.items():
+        interner.note(new, old)
+    updates = tuple((s, done[new]) for s, new in graph.updates)
+    sized_graph = Graph(
+        tuple(done[v] for v in graph.inputs), tuple(done[v] for v in graph.outputs), updates
+    )
+    return Sized(sized_graph, interner, origin)
+
+
+def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
+    """An application over operands of known sizes, in terms that kernels have."""
+    op = v.op
+    assert op is not None
+    if op.name == "dim":
+        size = args[0].type.shape[v.attrs["axis"]]
+        return Constant(size, "int64", where=v.where)
+    if op.name == "broadcast_like":
+        return _broadcast(args[0], args[1].type.shape)
+    if op.name == "alloc":
+        built = apply(op, args, v.attrs)
+        return args[0] if built.type.shape == args[0].type.shape else built
+    if op.name == "sum_like":
+        return sum_to(args[0], args[1].type.shape)
+    if isinstance(op.lower, Expand):
+        return op.lower.rule(*args, **v.attrs)
+    return apply(op, args, v.attrs)
+
+
+def _broadcast(x: Variable, shape: Sequence[int | None]) -> Variable:
+    return x if x.type.shape == tuple(shape) else alloc(x, *(n for n in shape))
+
+
+def sum_to(g: Variable, shape: tuple[int | None, ...]) -> Variable:
+    """`g` summed over the axes along which `shape` was broadcast to its shape."""
+    lead = g.ndim - len(shape)
+    axes = [
+        k for k, n in enumerate(g.type.shape) if k < lead or (shape[k - lead] == 1 and n != 1)
+    ]
+    if not axes:
+        return g
+    total = sum_(g, axes, dtype=g.dtype)
+    kept = [k - lead for k in axes if k >= lead]
+    return expand_axes(total, kept) if kept else total
+
+
+# --- what has to lie in memory --------------------------------------------------------
+
+
+def materialise(sized: Sized) -> Sized:
+    """The graph with copies where a value must lie in memory and would not.
+
+    These are views whose strides don't exist, generated values that a library reads, and
+    roots that are views, leaves, or wanted twice.
+    """
+    graph, interner = sized.graph, sized.interner
+    layouts = Layouts()
+    done: dict[Variable, Variable] = {}
+
+    def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
+        assert v.op is not None
+        if is_view(v):
+            args = (_viewable(v, args, layouts), *args[1:])
+        elif reads_memory(v):
+            args = tuple(_in_memory(a) for a in args)
+        elif v.op.name == "gather":
+            args = (_in_memory(args[0]), *args[1:])
+        return apply(v.op, args, v.attrs)
+
+    interner.rebuild(graph.nodes(), done, visit)
+    roots: list[Variable] = []
+    with building_with(interner):
+        for k, root in enumerate(graph.roots):
+            new = done[root]
+            while new.op is None or is_view(new) or is_generator(new) or new in roots:
+                with made_at(root.where):
+                    new = apply(copy_, (new,), {"copy": k} if new in roots else {})
+            roots.append(new)
+    for old, new in done.items():
+        interner.note(new, old)
+    return Sized(graph.with_roots(roots), interner, sized.origin)
+
+
+def reads_memory(v: Variable) -> bool:
+    """Whether an op reads its operands through pointers of its own."""
+    from_loops = v.op is not None and (v.op.elementwise or v.op.name == "gather")
+    reduction = v.op is not None and type(v.op.lower).__name__ == "Reduction"
+    return not (from_loops or reduction or is_generator(v) or is_view(v))
+
+
+def _in_memory(a: Variable) -> Variable:
+    """`a`, or a copy of it where it is made of a position or of one repeated number."""
+    source, _ = trace(a)
+    if is_generator(source) or (isinstance(source, Constant) and source.data.size == 1 and a.ndim):
+        return apply(copy_, (a,), {})
+    return a
+
+
+def _viewable(v: Variable, args: tuple[Variable, ...], layouts: Layouts) -> Variable:
+    """The operand of a view, copied where the view has no strides over it."""
+    operand = args[0]
+    if v.op is not None and v.op.name in ("dimshuffle", "alloc"):
+        return operand
+    operand = _in_memory(operand)
+    candidate = apply(v.op, (operand, *args[1:]), v.attrs)  # type: ignore[arg-type]
+    try:
+        layouts.of(candidate)
+    except ValueError:
+        return apply(copy_, (operand,), {})
+    return operand
+
+
+def sized_leaves(sized: Sized) -> dict[Variable, SharedVariable]:
+    """The leaves that are shared variables."""
+    return {v: o for v, o in sized.origin.items() if isinstance(o, SharedVariable)}
+
+

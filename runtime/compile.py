@@ -1,0 +1,150 @@
+"""From source or IR to native functions, compiled once per content.
+
+A kernel's key is the digest of its text and of everything else that its code depends on. The
+process holds one function per key, the disk (:mod:`graphc.runtime.cache`) one object file. Only
+what neither holds is compiled, and only then is Numba imported.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from types import ModuleType
+
+from graphc.runtime.cache import Cache, cache, key_of
+
+SOURCE, IR = "source", "ir"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A native function ``i32 f(i64 *result, i8 **, i64 block, i64 low, i64 high)``.
+
+    Attributes
+    ----------
+    address : of the function.
+    source : the text it was compiled from.
+    name : what the caller calls it.
+    seconds : what it took to get it, compiled or from disk.
+    origin : ``"compiled"``, ``"disk"`` or ``"memory"``.
+    symbol : the function's name in IR and assembly.
+    kind : ``"source"`` or ``"ir"``.
+    """
+
+    address: int
+    source: str
+    name: str
+    seconds: float
+    origin: str
+    symbol: str
+    kind: str
+
+    @property
+    def llvm(self) -> str:
+        """The optimised IR; it is made again to be shown."""
+        return str(_machine().optimised(_ir_of(self.source, self.symbol, self.kind)))
+
+    @property
+    def asm(self) -> str:
+        """The assembly; it is made again to be shown."""
+        return _machine().assembly(_ir_of(self.source, self.symbol, self.kind))
+
+
+class _Table:
+    """The functions of this process by key. One thread compiles a key, others wait for it."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, Compiled] = {}
+        self._lock = threading.Lock()
+        self._busy: dict[str, threading.Lock] = {}
+
+    def get(self, kind: str, text: str, name: str, symbol: str) -> Compiled:
+        key = key_of(kind, text, symbol)
+        found = self.functions.get(key)
+        if found is None:
+            with self._lock:
+                busy = self._busy.setdefault(key, threading.Lock())
+            with busy:
+                found = self.functions.get(key)
+                if found is None:
+                    made = _make(key, kind, text, name, symbol)
+                    self.functions[key] = made
+                    return made
+        return replace(found, name=name, origin="memory", seconds=0.0)
+
+
+_TABLE = _Table()
+
+
+def compile_source(source: str, name: str) -> Compiled:
+    """Return the native function of a kernel's source.
+
+    Parameters
+    ----------
+    source : one function ``def kernel(block, low, high)`` in the kernel language
+        (:mod:`graphc.runtime.primitives`).
+    name : what to call it; equal sources are one function whatever they are called.
+
+    Examples
+    --------
+    >>> made = compile_source("def kernel(block, low, high):\\n    return low + high\\n", "sum")
+    >>> made.name
+    'sum'
+    """
+    return _TABLE.get(SOURCE, source, name, "")
+
+
+def compile_ir(text: str, symbol: str) -> Compiled:
+    """Return the native function `symbol` of an LLVM IR text."""
+    return _TABLE.get(IR, text, symbol, symbol)
+
+
+def loaded() -> tuple[Compiled, ...]:
+    """All functions of this process."""
+    return tuple(_TABLE.functions.values())
+
+
+def _make(key: str, kind: str, text: str, name: str, symbol: str) -> Compiled:
+    start = time.perf_counter()
+    symbol = symbol or f"kernel_{key[:16]}"
+    store = cache()
+    code = store.load(key, symbol)
+    address = _load(store, key, code, symbol) if code is not None else None
+    origin = "disk"
+    if address is None:
+        origin = "compiled"
+        code = _machine().object_code(_ir_of(text, symbol, kind))
+        address = _machine().load(code, symbol)
+        store.save(key, symbol, code)
+    seconds = time.perf_counter() - start
+    return Compiled(address, text, name, seconds, origin, symbol, kind)
+
+
+def _load(store: Cache, key: str, code: bytes, symbol: str) -> int | None:
+    try:
+        return _machine().load(code, symbol)
+    except (RuntimeError, OSError, LookupError) as error:
+        store.reject(key, str(error))
+        return None
+
+
+def _ir_of(text: str, symbol: str, kind: str) -> str:
+    if kind == IR:
+        return text
+    machine = _machine()
+    return machine.widened(_frontend().lower(text, symbol, masked=machine.has_masks()))
+
+
+def _machine() -> ModuleType:
+    """llvmlite: imported when the first function is loaded."""
+    from graphc.runtime import machine
+
+    return machine
+
+
+def _frontend() -> ModuleType:
+    """Numba: imported when the first source is compiled that no cache holds."""
+    from graphc.runtime import frontend
+
+    return frontend

@@ -1,0 +1,157 @@
+"""From a plan to native memory: compiled steps, argument blocks, and what is patched per call."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.node import Array
+from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
+from graphc.runtime.buffers import aligned
+from graphc.runtime.compile import Compiled, compile_ir, compile_source
+from graphc.runtime.emit import emit
+from graphc.runtime.routines import SOURCES
+
+ROW = 4  # words of a step: function, block, low, high
+BLAS_WORDS = 15
+
+
+@dataclass
+class Linked:
+    """A plan in memory.
+
+    Parameters
+    ----------
+    table : int64 array
+        A row per step: function, block, low, high.
+    words : int64 array
+        The argument blocks, one after the other.
+    starts : list of int
+        Where each step's block begins in `words`.
+    inputs, outputs : list of (number, byte offset, word)
+        Words that hold an address inside an argument or a result.
+    error : int64 array
+        Where kernels say what went wrong.
+    """
+
+    plan: Plan
+    table: Array
+    words: Array
+    starts: list[int]
+    inputs: list[tuple[int, int, int]]
+    outputs: list[tuple[int, int, int]]
+    shared: list[tuple[Any, int, int]]
+    error: Array
+    arena: Array
+    functions: list[Compiled | None]
+    kept: list[Any] = field(default_factory=list)
+
+    def relocate(self) -> None:
+        """Write the addresses of shared variables again, after one has moved."""
+        for variable, offset, word in self.shared:
+            self.words[word] = variable.storage.array.ctypes.data + offset
+
+
+def compile_step(step: Step) -> Compiled | None:
+    """The native function of a step; None for host steps."""
+    if step.routine == "kernel":
+        assert step.kernel is not None
+        step.source = emit(step.kernel)
+        return compile_source(step.source, step.label)
+    if step.routine in ("offset", "scale"):
+        step.source = SOURCES[step.routine, step.extra]
+        return compile_source(step.source, step.routine)
+    if step.routine == "gemm":
+        return compile_product(step)
+    return None
+
+
+def compile_product(step: Step) -> Compiled:
+    """The kernel that serves a matrix product best on this CPU: one of ours, or BLAS."""
+    from graphc.runtime import products
+
+    return products.prepare(step)
+
+
+def link(plan: Plan) -> Linked:
+    """Compile a plan's steps and lay out its argument blocks."""
+    functions = [compile_step(s) for s in plan.steps]
+    starts, total = [], 0
+    for step in plan.steps:
+        starts.append(total)
+        total += max(len(step.words), 1)
+    words = np.zeros(max(total, 1), "int64")
+    table = np.zeros((len(plan.steps), ROW), "int64")
+    arena = aligned(plan.arena_bytes)
+    error = np.zeros(4, "int64")
+    linked = Linked(plan, table, words, starts, [], [], [], error, arena, functions)
+    base = words.ctypes.data
+    for k, (step, function) in enumerate(zip(plan.steps, functions)):
+        for w, word in enumerate(step.words):
+            words[starts[k] + w] = _resolve(linked, word, starts[k] + w, base)
+        address = function.address if function is not None else 0
+        table[k] = (address, base + 8 * starts[k], step.low, step.high)
+    return linked
+
+
+def _resolve(linked: Linked, word: Word, at: int, base: int) -> int:
+    if isinstance(word, Real):
+        return int(struct.unpack("<q", struct.pack("<d", word.value))[0])
+    if isinstance(word, WordAddress):
+        return base + 8 * (linked.starts[word.step] + word.word)
+    if isinstance(word, Address):
+        return _address(linked, word, at)
+    return int(word)
+
+
+def _address(linked: Linked, word: Address, at: int) -> int:
+    place = word.place
+    if place.kind == "arena":
+        return int(linked.arena.ctypes.data + place.index + word.offset)
+    if place.kind == "input":
+        linked.inputs.append((place.index, word.offset, at))
+        return 0
+    if place.kind == "output":
+        linked.outputs.append((place.index, word.offset, at))
+        return 0
+    if place.kind == "error":
+        return int(linked.error.ctypes.data)
+    if place.kind == "shared":
+        variable: Any = place.owner
+        linked.shared.append((variable, word.offset, at))
+        return int(variable.storage.array.ctypes.data + word.offset)
+    array = np.ascontiguousarray(place.owner)  # type: ignore[arg-type]
+    linked.kept.append(array)
+    return int(array.ctypes.data + word.offset)
+
+
+def view_of(
+    linked: Linked, place: Place, offset: int, shape: Sequence[int], strides: Sequence[int],
+    dtype: str, inputs: Sequence[Array], outputs: Sequence[Array],
+) -> Array:  # fmt: skip
+    """A NumPy view of a value's memory, for host steps."""
+    item = dtypes.numpy_dtype(dtype).itemsize
+    owner: Any
+    if place.kind == "arena":
+        owner, offset = linked.arena, offset + place.index
+    elif place.kind == "input":
+        owner = inputs[place.index]
+    elif place.kind == "output":
+        owner = outputs[place.index]
+    elif place.kind == "shared":
+        owner = place.owner.storage.array  # type: ignore[union-attr]
+    else:
+        owner = place.owner
+    flat = np.asarray(owner)
+    start = flat.view("uint8").reshape(-1) if flat.flags.c_contiguous else flat
+    return np.ndarray(
+        tuple(shape), dtype, buffer=start.data, offset=offset,
+        strides=tuple(s * item for s in strides),
+    ) if flat.size else np.zeros(tuple(shape), dtype)  # fmt: skip
+
+

@@ -1,0 +1,229 @@
+"""The executor's own native functions, written in the kernel language.
+
+A plan is a table of steps, four words each: the address of a function, of its block, and the
+range that it works on. Every step is a function of the kernels' ABI; what isn't a kernel (a BLAS
+product, a copy, the pointer of a slice) is one of the functions below. Each is compiled when it
+is first asked for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import time
+from typing import Any
+
+from graphc.runtime import blas
+from graphc.runtime.compile import Compiled, compile_source
+
+STEP_WORDS = 4
+CODE_BITS = 32
+
+# Codes that steps return.
+OUT_OF_RANGE = 1
+"""An index outside its axis; the offset step's block holds it."""
+OTHER_LENGTH = 2
+"""A slice that ends outside its axis, so that its length isn't the one the plan was made for."""
+
+WALK = """
+def kernel(steps, low, high):
+    for i in range(low, high):
+        step = steps + i * 32
+        code = call_step(peek_int64(step), peek_int64(step + 8),
+                         peek_int64(step + 16), peek_int64(step + 24))
+        if code != 0:
+            return ((i + 1) << 32) | (code & 4294967295)
+    return 0
+"""
+
+# Words: steps, address of clock_gettime, its clock, table of (nanoseconds, calls) of each step
+WALK_PROFILED = """
+def kernel(block, low, high):
+    steps = peek_int64(block)
+    clock = peek_int64(block + 8)
+    kind = peek_int64(block + 16)
+    record = peek_int64(block + 24)
+    now = local_int64(2)
+    time = address_of(now)
+    call(clock, kind, time)
+    before = now[0] * 1000000000 + now[1]
+    for i in range(low, high):
+        step = steps + i * 32
+        code = call_step(peek_int64(step), peek_int64(step + 8),
+                         peek_int64(step + 16), peek_int64(step + 24))
+        call(clock, kind, time)
+        after = now[0] * 1000000000 + now[1]
+        entry = record + i * 16
+        poke_int64(entry, peek_int64(entry) + after - before)
+        poke_int64(entry + 8, peek_int64(entry + 8) + 1)
+        before = after
+        if code != 0:
+            return ((i + 1) << 32) | (code & 4294967295)
+    return 0
+"""
+
+# The words of a contraction's block, and the address of BLAS's gemm as word 14. BLAS stores by
+# columns: it is asked for C.T = op(B).T op(A).T.
+GEMM = """
+def kernel(block, low, high):
+    a = word(block, 0)
+    b = word(block, 1)
+    c = word(block, 2)
+    m = word(block, 3)
+    n = word(block, 4)
+    k = word(block, 5)
+    a_row = word(block, 6)
+    a_col = word(block, 7)
+    b_row = word(block, 8)
+    b_col = word(block, 9)
+    c_row = word(block, 10)
+    if word(block, 13) == 0:
+        a = a + low * a_row * {size}
+        c = c + low * c_row * {size}
+        m = high - low
+    else:
+        b = b + low * b_col * {size}
+        c = c + low * {size}
+        n = high - low
+    a_turned = a_col != 1 and k > 1
+    b_turned = b_col != 1 and n > 1
+    sizes = local_int32(6)
+    sizes[0] = int32(n)
+    sizes[1] = int32(m)
+    sizes[2] = int32(k)
+    sizes[3] = int32(imax(select(b_turned, b_col, b_row), imax(select(b_turned, k, n), 1)))
+    sizes[4] = int32(imax(select(a_turned, a_col, a_row), imax(select(a_turned, m, k), 1)))
+    sizes[5] = int32(imax(c_row, imax(n, 1)))
+    scales = local_{dtype}(2)
+    scales[0] = {dtype}(real_word(block, 11))
+    scales[1] = {dtype}(real_word(block, 12))
+    turns = local_uint8(2)
+    turns[0] = select(b_turned, uint8(84), uint8(78))
+    turns[1] = select(a_turned, uint8(84), uint8(78))
+    i = address_of(sizes)
+    s = address_of(scales)
+    t = address_of(turns)
+    call_void(word(block, 14), t, t + 1, i, i + 4, i + 8, s, b, i + 12, a, i + 16,
+              s + {size}, c, i + 20)
+    return 0
+"""
+BLAS_WORD = 14
+
+# Words: address of the source's pointer, address of the index, size of the axis, stride in bytes,
+# length (-1: an index, which has to be inside; else a slice's start), the bad index, destinations'
+# number, their addresses
+OFFSET = """
+def kernel(block, low, high):
+    base = peek_int64(peek_int64(block))
+    given = peek_int64(peek_int64(block + 8))
+    size = peek_int64(block + 16)
+    length = peek_int64(block + 32)
+    index = given
+    if index < 0:
+        index = index + size
+    if length < 0:
+        if index < 0 or index >= size:
+            poke_int64(block + 40, given)
+            return 1
+    else:
+        index = imin(imax(index, 0), size)
+        if index + length > size:
+            poke_int64(block + 40, given)
+            return 2
+    place = base + index * peek_int64(block + 24)
+    for i in range(peek_int64(block + 48)):
+        poke_int64(peek_int64(block + 56 + i * 8), place)
+    return 0
+"""
+BAD_INDEX_WORD = 5
+
+COPY = """
+def kernel(block, low, high):
+    copy_memory(word(block, 0) + low, word(block, 1) + low, high - low)
+    return 0
+"""
+
+FILL = """
+def kernel(block, low, high):
+    fill_memory(word(block, 0) + low, word(block, 1), high - low)
+    return 0
+"""
+
+SOURCES = {
+    "walk": WALK,
+    "walk_profiled": WALK_PROFILED,
+    "gemm_float32": GEMM.format(dtype="float32", size=4),
+    "gemm_float64": GEMM.format(dtype="float64", size=8),
+    "offset": OFFSET,
+    "copy_bytes": COPY,
+    "fill_bytes": FILL,
+}
+"""The functions' sources by name."""
+
+
+def native(name: str) -> Compiled:
+    """Return one of the functions in `SOURCES`, compiled."""
+    return compile_source(SOURCES[name], name)
+
+
+def address(name: str) -> int:
+    """Return a function's address."""
+    return native(name).address
+
+
+def gemm_words(dtype: str, words: list[int]) -> list[int]:
+    """Return the block of a ``gemm_*`` step from that of a contraction with the same words."""
+    return [*words[:BLAS_WORD], blas.address(blas.GEMM[dtype])]
+
+
+def offset_words(
+    source: int, index: int, size: int, stride: int, destinations: list[int], length: int = -1
+) -> list[int]:
+    """Return the block of an ``offset`` step: ``*d = *source + index * stride`` for every d.
+
+    Parameters
+    ----------
+    source : address of the word that holds the array's pointer.
+    index : address of an int64, counted from the end where it is negative.
+    size, stride : extent of the axis, and its stride in bytes.
+    destinations : addresses of the words to write.
+    length : of the slice that the index begins; -1 for a plain index.
+    """
+    return [source, index, size, stride, length, 0, len(destinations), *destinations]
+
+
+def profile_words(steps: int, record: int) -> list[int]:
+    """Return the block of ``walk_profiled``.
+
+    Parameters
+    ----------
+    steps : address of the steps.
+    record : address of two words per step, to which nanoseconds and calls are added.
+    """
+    clock = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
+    return [steps, clock, time.CLOCK_MONOTONIC, record]
+
+
+
+
+
+def failed_step(result: int) -> tuple[int, int]:
+    """Return the number of the step that ended a walk, and its code."""
+    return (result >> CODE_BITS) - 1, result & (2**CODE_BITS - 1)
+
+
+_ABI = ctypes.PYFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def _callable(function: int) -> Any:
+    return _ABI(function)
+
+
+def call(function: int, block: int, low: int, high: int) -> int:
+    """Call a native function from Python; the GIL is kept. Returns its code."""
+    result = ctypes.c_int64()
+    status = _callable(function)(ctypes.addressof(result), None, block, low, high)
+    return result.value or int(status)

@@ -1,0 +1,70 @@
+"""Vector maths: elementary and special functions as IR that LLVM's loop vectoriser widens.
+
+``FUNCTIONS`` maps a name to a :class:`Function`; ``FUNCTIONS["exp"].emit(builder, x)`` appends the
+function's instructions for a scalar x of type ``float`` or ``double``. The code has no branches,
+calls or tables, so a loop around it becomes vector code as wide as the machine.
+
+Errors are stated in units in the last place (ULP) of the exact result and hold over the whole
+range: subnormal numbers, signed zeros and infinities included. NaN gives NaN.
+"""
+
+from types import MappingProxyType
+
+from graphc.runtime.vecmath import (
+    exponential,
+    gamma,
+    hyperbolic,
+    inverse,
+    logarithm,
+    power,
+    rounding,
+    special,
+    trigonometric,
+)
+from graphc.runtime.vecmath.function import Function
+
+
+def _ulp(single: float, double: float) -> dict[str, float]:
+    return {"float32": single, "float64": double}
+
+
+_TABLE = (
+    Function("exp", 1, exponential.exp, _ulp(2, 2)),
+    Function("exp2", 1, exponential.exp2, _ulp(2, 2)),
+    Function("expm1", 1, exponential.expm1, _ulp(2, 2)),
+    Function("sigmoid", 1, exponential.sigmoid, _ulp(2, 2)),
+    Function("softplus", 1, exponential.softplus, _ulp(2, 2)),
+    Function("tanh", 1, exponential.tanh, _ulp(2, 2)),
+    Function("log", 1, logarithm.log, _ulp(2, 2)),
+    Function("log2", 1, logarithm.log2, _ulp(2, 2)),
+    Function("log10", 1, logarithm.log10, _ulp(2, 2)),
+    Function("log1p", 1, logarithm.log1p, _ulp(2, 2)),
+    Function("pow", 2, power.power, _ulp(2, 2)),
+    Function("sqrt", 1, power.sqrt, _ulp(0.5, 0.5)),
+    Function("rsqrt", 1, power.rsqrt, _ulp(2, 2)),
+    Function("sin", 1, trigonometric.sin, _ulp(2, 2)),
+    Function("cos", 1, trigonometric.cos, _ulp(2, 2)),
+    Function("tan", 1, trigonometric.tan, _ulp(2, 2)),
+    Function("arcsin", 1, inverse.arcsin, _ulp(2, 2)),
+    Function("arccos", 1, inverse.arccos, _ulp(2, 2)),
+    Function("arctan", 1, inverse.arctan, _ulp(2, 2)),
+    Function("arctan2", 2, inverse.arctan2, _ulp(2, 2)),
+    Function("sinh", 1, hyperbolic.sinh, _ulp(2, 2)),
+    Function("cosh", 1, hyperbolic.cosh, _ulp(2, 2)),
+    Function("arcsinh", 1, hyperbolic.arcsinh, _ulp(2, 2)),
+    Function("arccosh", 1, hyperbolic.arccosh, _ulp(2, 2)),
+    Function("arctanh", 1, hyperbolic.arctanh, _ulp(2, 2)),
+    Function("erf", 1, special.erf, _ulp(2, 2)),
+    Function("erfc", 1, special.erfc, _ulp(2, 2)),
+    Function("gamma", 1, gamma.gamma, _ulp(1, 4)),
+    Function("gammaln", 1, gamma.gammaln, _ulp(1, 4)),
+    Function("digamma", 1, gamma.digamma, _ulp(1, 4)),
+    Function("floor", 1, rounding.floor, _ulp(0, 0)),
+    Function("ceil", 1, rounding.ceil, _ulp(0, 0)),
+    Function("trunc", 1, rounding.trunc, _ulp(0, 0)),
+    Function("rint", 1, rounding.rint, _ulp(0, 0)),
+    Function("round_half_away", 1, rounding.round_half_away, _ulp(0, 0)),
+)
+FUNCTIONS = MappingProxyType({function.name: function for function in _TABLE})
+
+__all__ = ["FUNCTIONS", "Function"]
