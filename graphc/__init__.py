@@ -22,7 +22,9 @@ from graphc.core.config import config
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable
-from graphc.passes.autodiff import Lop, Rop, grad, hessian, jacobian
+from graphc.passes.autodiff import Lop, grad
+from graphc.passes.jacobians import hessian, jacobian
+from graphc.passes.tangents import Rop
 from graphc.sharing import shared
 
 __all__ = [

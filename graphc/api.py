@@ -12,12 +12,9 @@ from graphc.core.config import config
 from graphc.core.errors import ArgumentError, MissingInputError, UnusedInputError
 from graphc.core.graph import Graph, ancestors, substitute, toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
-from graphc.program import Options, compile_program
+from graphc.modes import compile_program, read_mode
+from graphc.program import Options
 from graphc.updating import default_updates, fit_update, read_givens, read_updates
-
-MODES = {
-    "native": "native", "numpy": "numpy", "FAST_RUN": "native", "FAST_COMPILE": "numpy",
-}  # fmt: skip
 
 
 def function(
@@ -92,7 +89,7 @@ def function(
     _check_leaves(graph, name)
     _check_unused(parameters, graph, states, on_unused_input or config.on_unused_input)
     options = Options(
-        mode=_read_mode(mode),
+        mode=read_mode(mode),
         name=name,
         single=structure == "one",
         borrow_inputs=tuple(p.borrow for p in parameters),
@@ -101,15 +98,6 @@ def function(
     )
     declaration = Declaration(tuple(parameters), graph, structure, options, tuple(states))
     return Function(declaration, compile_program(graph, options))
-
-
-def _read_mode(mode: Any) -> str:
-    wanted = config.mode if mode is None else mode
-    if not isinstance(wanted, str) or wanted not in MODES:
-        raise ArgumentError(
-            f"function: mode {wanted!r} is none of {', '.join(map(repr, MODES))}", at=user_frames()
-        )
-    return MODES[wanted]
 
 
 def _read_inputs(inputs: Any, downcast: bool | None) -> tuple[list[Parameter], dict[int, Variable]]:
@@ -265,7 +253,8 @@ def evaluate(
 
     Notes
     -----
-    Shared variables that have a ``default_update`` are updated.
+    Values of variables that the expression doesn't depend on are ignored. Shared variables
+    that have a ``default_update`` are updated.
 
     Examples
     --------
@@ -285,7 +274,7 @@ def evaluate(
     made = self.__dict__.setdefault("_compiled", {})
     key = (tuple(given), mode if mode is not None else config.mode)
     if key not in made:
-        made[key] = function(list(given), self, mode=mode)
+        made[key] = function(list(given), self, mode=mode, on_unused_input="ignore")
     return made[key](*given.values())
 
 

@@ -12,7 +12,8 @@ from graphc.arguments import Parameter
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.graph import Graph, substitute
 from graphc.core.node import Array, SharedVariable, Storage, Variable, describe, user_frames
-from graphc.program import Options, Program, compile_program, results_of
+from graphc.modes import compile_program
+from graphc.program import Options, Program, results_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +82,19 @@ class Function:
             assert storage is not None
             storage.replace(new)
         if not declared.states and declared.structure in ("one", "list"):
-            self._entry = program.entry
+            self._take_entry(program.entry)
         return results_of(declared.structure, values[:count])
+
+    def _take_entry(self, entry: Any) -> None:
+        """Let calls go straight to the program, until a shared variable's array moves."""
+        if entry is not None and self._entry is None:
+            for variable in self.get_shared():
+                variable.storage.watchers.add(self)
+        self._entry = entry
+
+    def storage_moved(self) -> None:
+        """A shared variable has another array: the next call looks up addresses again."""
+        self._entry = None
 
     def _arrange(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Array]:
         """Arguments and defaults as arrays, in the order of the inputs."""

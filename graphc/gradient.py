@@ -2,7 +2,9 @@
 
 from graphc.core.errors import DisconnectedInputError, GradientError, NullGradientError
 from graphc.ops.control import consider_constant, disconnected_grad, grad_clip, zero_grad
-from graphc.passes.autodiff import Lop, Rop, grad, hessian, jacobian
+from graphc.passes.autodiff import Lop, grad
+from graphc.passes.jacobians import hessian, jacobian
+from graphc.passes.tangents import Rop
 
 __all__ = [
     "DisconnectedInputError", "GradientError", "Lop", "NullGradientError", "Rop",

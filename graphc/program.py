@@ -25,7 +25,7 @@ class Options:
     Parameters
     ----------
     mode : str
-        A key of `MAKERS`.
+        A key of `graphc.modes.MAKERS`.
     name : str or None
         The function's name, for listings.
     single : bool
@@ -111,17 +111,6 @@ def store(variable: SharedVariable, value: Array) -> None:
         np.copyto(old, value)
     else:
         variable.storage.replace(as_storage(value, copy=False))
-
-
-MAKERS: dict[str, Callable[[Graph, Options], Program]] = {
-    "numpy": NumpyProgram,
-    "native": NumpyProgram,
-}
-
-
-def compile_program(graph: Graph, options: Options) -> Program:
-    """The program of a graph in the mode that the options name."""
-    return MAKERS[options.mode](graph, options)
 
 
 def results_of(structure: Any, values: Sequence[Array]) -> Any:

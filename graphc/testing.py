@@ -13,7 +13,8 @@ from graphc.core.node import Array, TensorType, Variable
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import mul
 from graphc.ops.reduce import sum as sum_
-from graphc.passes.autodiff import Rop, grad
+from graphc.passes.autodiff import grad
+from graphc.passes.tangents import Rop
 
 Build = Callable[..., Any]
 

@@ -62,9 +62,14 @@ def boolean(dtype: str) -> str:
     return "bool"
 
 
+def _not_bool(dtype: str) -> str:
+    return "int8" if dtype == "bool" else dtype
+
+
 _ANY = _meet(lambda d: True, same, "anything")
 _NUMBERS = _meet(lambda d: d != "bool", same, "numbers, not bool")
 _REAL = _meet(lambda d: d not in dtypes.COMPLEX, same, "real numbers")
+_COUNTS = _meet(lambda d: d not in dtypes.COMPLEX, _not_bool, "real numbers")
 _FLOAT = _meet(lambda d: True, dtypes.float_for, "floats")
 _REAL_FLOAT = _meet(lambda d: d not in dtypes.COMPLEX, dtypes.float_for, "real floats")
 _DISCRETE = _meet(dtypes.is_discrete, same, "integers and bool")
@@ -116,7 +121,8 @@ def scipy_special(name: str) -> Callable[..., Any]:
     def meaning(*args: Any) -> Any:
         import scipy.special
 
-        return getattr(scipy.special, name)(*args)
+        found = getattr(scipy.special, name)(*args)
+        return np.asarray(found).astype(np.result_type(*args), copy=False)
 
     return meaning
 
@@ -207,11 +213,11 @@ true_div = elementwise(
 int_div = elementwise(
     "int_div", _quiet(np.floor_divide), "floor_div({0}, {1})",
     lambda y, a, b: 0, lambda y, a, b: 0,
-    formula="floor(a / b); 0 where integers are divided by 0", prepare=_REAL, cost=8,
+    formula="floor(a / b); 0 where integers are divided by 0", prepare=_COUNTS, cost=8,
 )  # fmt: skip
 mod = elementwise(
     "mod", _quiet(np.remainder), "mod({0}, {1})", lambda y, a, b: 1, lambda y, a, b: -(a // b),
-    formula="a - b floor(a / b), with the sign of b", prepare=_REAL, cost=10,
+    formula="a - b floor(a / b), with the sign of b", prepare=_COUNTS, cost=10,
 )  # fmt: skip
 identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it")
 neg = elementwise("neg", np.negative, "-{0}", lambda y, x: -1, formula="-x", prepare=_NUMBERS)
@@ -223,7 +229,8 @@ abs_ = elementwise("abs", np.abs, "abs({0})", lambda y, x: sgn(x), formula="|x|"
 sgn = elementwise(
     "sgn", np.sign, "sgn({0})", lambda y, x: 0, formula="-1, 0 or 1", prepare=_NUMBERS, cost=2
 )
-sqr = elementwise("sqr", np.square, "{0} * {0}", lambda y, x: 2 * x, formula="x^2")
+sqr = elementwise("sqr", np.square, "{0} * {0}", lambda y, x: 2 * x, formula="x^2",
+                  prepare=_meet(lambda d: True, _not_bool, "numbers"))  # fmt: skip
 sqrt = elementwise(
     "sqrt", _quiet(np.sqrt), "sqrt({0})", lambda y, x: 0.5 / y,
     formula="x^(1/2)", prepare=_FLOAT, cost=5,

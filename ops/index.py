@@ -291,7 +291,7 @@ def getitem(x: Variable, index: Any) -> Variable:
             window.append(("i", len(numbers) - 1))
         axis += 1
     plain = all(entry == ("a",) for entry in window)
-    result = x if plain else apply(_subtensor, (x, *numbers), {"window": tuple(window)})
+    result = x if plain and picks else apply(_subtensor, (x, *numbers), {"window": tuple(window)})
     if not picks:
         return result
     axes, chosen = tuple(k for k, _ in picks), [i for _, i in picks]

@@ -93,7 +93,8 @@ def _position(name: str, numpy: Callable[..., Any], formula: str) -> Op:
     def meaning(x: Any, axes: Axes, dtype: str, nonempty: bool) -> Any:
         kept = [k for k in range(x.ndim) if k not in axes]
         moved = np.transpose(x, (*kept, *axes))
-        return numpy(moved.reshape(*(x.shape[k] for k in kept), -1), axis=-1)
+        joined = int(np.prod([x.shape[k] for k in axes], dtype=int))
+        return numpy(moved.reshape(*(x.shape[k] for k in kept), joined), axis=-1)
 
     return declare(Op(name, _infer, meaning, Reduction(name), formula=formula))
 

@@ -258,9 +258,11 @@ _broadcast_like = declare(
 )
 
 
-def broadcast_like(x: Any, like: Any) -> Variable:
-    """`x` broadcast to the shape of `like`."""
+def broadcast_like(x: Any, like: Any, always: bool = False) -> Variable:
+    """`x` broadcast to the shape of `like`; with `always` it depends on `like` in any case."""
     variable, model = as_variable(x), as_variable(like)
+    if always:
+        return apply(_broadcast_like, (variable, model), {})
     if variable.type.shape == model.type.shape and variable.type.known:
         return variable
     if variable is model:
@@ -415,8 +417,15 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
         length = _range_length(first, last, by)
     else:
         first, last, by = (cast(v, "float64") for v in (first, last, by))
-        length = cast(maximum(ceil((last - first) / by), 0), "int64")  # type: ignore[operator]
+        length = _float_range_length(first, last, by)
     return apply(_arange, (first, by, length), {"dtype": name})
+
+
+def _float_range_length(first: Variable, last: Variable, by: Variable) -> Variable:
+    values = [v.data.item() for v in (first, last, by) if isinstance(v, Constant)]
+    if len(values) == 3:
+        return Constant(len(np.arange(*values)), "int64")
+    return cast(maximum(ceil((last - first) / by), 0), "int64")  # type: ignore[operator]
 
 
 def _range_length(first: Variable, last: Variable, by: Variable) -> Variable:

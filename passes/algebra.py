@@ -16,7 +16,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.node import Constant, Variable
 from graphc.core.op import OPS, apply
-from graphc.core.pattern import Rule, Sides, rewrites, rule, uniform_value
+from graphc.core.pattern import CONSTANT, Rule, Sides, rewrites, rule, uniform_value
 from graphc.ops.elementwise import add, inv, mul, neg, pow_, sqr, sub, true_div
 from graphc.passes.canonical import is_continuous
 
@@ -55,7 +55,7 @@ def gathered(combine: Callable[[Any, Any], Any], a: Number, b: Number) -> Number
     return result
 
 
-@rewrites("add")
+@rewrites("add", on=("add", "sub"))
 def added_twice(node: Variable) -> Variable | None:
     """(x + a) + b -> x + (a + b), (x - a) + b -> x + (b - a), (a - x) + b -> (a + b) - x"""
     found = split(node)
@@ -65,7 +65,7 @@ def added_twice(node: Variable) -> Variable | None:
     return _plus(inner, b, np.add, np.subtract)
 
 
-@rewrites("sub")
+@rewrites("sub", on=("add", "sub"))
 def subtracted_twice(node: Variable) -> Variable | None:
     """(x + a) - b -> x + (a - b), (x - a) - b -> x - (a + b), (a - x) - b -> (a - b) - x"""
     b = scalar_of(node.args[1])
@@ -94,7 +94,7 @@ def _plus(inner: Variable, b: Number, with_a: Any, against_a: Any) -> Variable |
     return sub(x, c) if against_a is None else add(x, c)
 
 
-@rewrites("sub")
+@rewrites("sub", on=("add", "sub"))
 def subtracted_from(node: Variable) -> Variable | None:
     """b - (x + a) -> (b - a) - x, b - (x - a) -> (b + a) - x, b - (a - x) -> x + (b - a)"""
     b, inner = scalar_of(node.args[0]), node.args[1]
@@ -112,7 +112,7 @@ def subtracted_from(node: Variable) -> Variable | None:
     return None if c is None else sub(c, x)
 
 
-@rewrites("mul")
+@rewrites("mul", on=("mul", "inv", "true_div"))
 def multiplied_twice(node: Variable) -> Variable | None:
     """(x a) b -> x (a b), (x / a) b -> x (b / a), (a / x) b -> (a b) / x"""
     found = split(node)
@@ -137,7 +137,7 @@ def multiplied_twice(node: Variable) -> Variable | None:
     return None
 
 
-@rewrites("true_div")
+@rewrites("true_div", on=("mul", "inv", "true_div"))
 def divided_by_constant(node: Variable) -> Variable | None:
     """(x a) / b -> x (a / b), (x / a) / b -> x / (a b), (a / x) / b -> (a / b) / x"""
     b, inner = scalar_of(node.args[1]), node.args[0]
@@ -163,7 +163,7 @@ def divided_by_constant(node: Variable) -> Variable | None:
     return None if c is None or a == 0 else true_div(x, c)
 
 
-@rewrites("true_div")
+@rewrites("true_div", on=(CONSTANT,))
 def divided_by_power_of_two(node: Variable) -> Variable | None:
     """x / c -> x (1 / c) where 1 / c is exact"""
     c = scalar_of(node.args[1])
@@ -177,7 +177,7 @@ def divided_by_power_of_two(node: Variable) -> Variable | None:
     return mul(node.args[0], inverse)
 
 
-@rewrites("neg")
+@rewrites("neg", on=("mul", "true_div"))
 def negated_product(node: Variable) -> Variable | None:
     """-(x c) -> x (-c), -(x / c) -> x / (-c), -(c / x) -> (-c) / x"""
     inner = node.args[0]
@@ -206,7 +206,7 @@ def power_minus_two(x: Any) -> Sides:
     return pow_(x, -2), inv(sqr(x))
 
 
-@rewrites("sum")
+@rewrites("sum", on=("neg",))
 def sum_of_negated(node: Variable) -> Variable | None:
     """sum(-x) -> -sum(x)"""
     x = node.args[0]
@@ -215,7 +215,7 @@ def sum_of_negated(node: Variable) -> Variable | None:
     return neg(apply(OPS["sum"], x.args, node.attrs))
 
 
-@rewrites("sum")
+@rewrites("sum", on=("mul", "true_div"))
 def sum_of_multiple(node: Variable) -> Variable | None:
     """sum(x c) -> sum(x) c, and sum(x / c) -> sum(x) / c"""
     x = node.args[0]

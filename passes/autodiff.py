@@ -1,4 +1,4 @@
-"""Symbolic derivatives: reverse mode by vjps, forward mode by jvps.
+"""Reverse mode: gradients by vjps, in one sweep.
 
 This is the only place that sums gradients over axes along which an operand was
 broadcast, and that adds up the gradients of several uses.
@@ -18,14 +18,18 @@ from graphc.core.errors import (
     NullGradientError,
     ShapeError,
 )
-from graphc.core.graph import depending_on, substitute, toposort
-from graphc.core.node import Constant, TensorType, Variable, describe, made_at, user_frames
-from graphc.ops.control import Body, map_rows
+from graphc.core.graph import ancestors, depending_on, toposort
+from graphc.core.node import (
+    Constant,
+    SharedVariable,
+    Variable,
+    describe,
+    made_at,
+    user_frames,
+)
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import add, cast, mul, neg
-from graphc.ops.index import getitem
-from graphc.ops.reduce import sum as sum_
-from graphc.ops.shape import broadcast_like, stack, sum_like, zeros_like
+from graphc.ops.shape import broadcast_like, sum_like, zeros_like
 from graphc.passes.stable_forms import stable_forms
 
 
@@ -90,13 +94,33 @@ def grad(
             _report_disconnected(cost, w, disconnected_inputs)
             g = None if return_disconnected.lower() == "none" else zeros_like(w)
         if g is not None:
-            g = _in_shape(g, w)
+            g = in_shape(g, w)
             if add_names and g.name is None and cost is not None and cost.name and w.name:
                 g.name = f"(d{cost.name}/d{w.name})"
         results.append(g)
+    results = _keep_inputs(targets, results)
     if single:
         return results[0]
     return tuple(results) if isinstance(wrt, tuple) else results
+
+
+def _keep_inputs(targets: list[Variable], results: list[Any]) -> list[Any]:
+    """Gradients that don't need their input, as that of ``2 * x``, depend on it all the same.
+
+    Or else ``function([x], grad(2 * x, x))`` would complain that `x` is not used. Where
+    sizes are open the gradient needs them, so only inputs of known sizes are looked at.
+    """
+    fixed = [
+        w for w in targets
+        if w.op is None and w.type.known and not isinstance(w, SharedVariable)
+    ]  # fmt: skip
+    if not fixed:
+        return results
+    seen = ancestors(g for g in results if g is not None)
+    return [
+        broadcast_like(g, w, always=True) if w in fixed and w not in seen and g is not None else g
+        for w, g in zip(targets, results)
+    ]
 
 
 def _seeds(cost: Any, known: Mapping[Variable, Any] | None) -> dict[Variable, Variable]:
@@ -150,7 +174,7 @@ def _report_disconnected(cost: Any, w: Variable, action: str) -> None:
             what, "leave it out of wrt, or pass disconnected_inputs='ignore' for a zero", where
         )
     if action == "warn":
-        warnings.warn(what, stacklevel=4)
+        warnings.warn(what, stacklevel=3)
     elif action != "ignore":
         raise ArgumentError(
             f"disconnected_inputs is 'raise', 'warn' or 'ignore', not {action!r}",
@@ -186,7 +210,7 @@ def reverse(
         if parts is None or variable not in on_path:
             continue
         with made_at(variable.where):
-            g = _total(parts)
+            g = total(parts)
             if variable in wanted:
                 result[variable] = g
             if variable.op is None or variable in blocked:
@@ -206,7 +230,7 @@ def _pull(
 ) -> list[tuple[Variable, Variable]]:
     """An adjoint carried over to the operands."""
     return [
-        (a, _in_shape(ga, a))
+        (a, in_shape(ga, a))
         for a, ga in zip(variable.args, _vjp(variable, g, on_path))
         if ga is not None and a in on_path
     ]
@@ -218,21 +242,21 @@ def _pull_form(
     """An adjoint carried through a stable form down to the `known` variables it is made of."""
     order = toposort([form], leaves=known)
     inner_path = depending_on(order, on_path)
-    found: dict[Variable, list[Variable]] = {form: [_in_shape(g, form)]}
+    found: dict[Variable, list[Variable]] = {form: [in_shape(g, form)]}
     result = []
     for variable in reversed(order):
         parts = found.pop(variable, None)
         if parts is None or variable not in inner_path:
             continue
         if variable in known:
-            result.append((variable, _total(parts)))
+            result.append((variable, total(parts)))
             continue
-        for a, ga in _pull(variable, _total(parts), inner_path):
+        for a, ga in _pull(variable, total(parts), inner_path):
             found.setdefault(a, []).append(ga)
     return result
 
 
-def _total(parts: list[Variable]) -> Variable:
+def total(parts: list[Variable]) -> Variable:
     """The sum of the gradients of several uses."""
     total = parts[0]
     for p in parts[1:]:
@@ -240,7 +264,7 @@ def _total(parts: list[Variable]) -> Variable:
     return total
 
 
-def _in_shape(g: Variable, x: Variable) -> Variable:
+def in_shape(g: Variable, x: Variable) -> Variable:
     """A gradient in the dtype and shape of what it is a gradient of."""
     if g.dtype != x.dtype:
         g = cast(g, x.dtype)
@@ -275,7 +299,7 @@ def _vjp(
         return (None,) * len(args)
     if op.partials:
         return [
-            _times(g, partial, variable, args) if a in on_path else None
+            times(g, partial, variable, args) if a in on_path else None
             for a, partial in zip(args, op.partials)
         ]
     if op.vjp is None:
@@ -296,7 +320,7 @@ def _vjp(
     return [None if isinstance(ga, NullGradient) else ga for ga in grads]
 
 
-def _times(
+def times(
     g: Variable, partial: Any, variable: Variable, args: tuple[Variable, ...]
 ) -> Variable | None:
     """``g`` times a partial derivative, which may be a number."""
@@ -305,94 +329,6 @@ def _times(
         if derivative in (0, 1, -1):
             return {0: None, 1: g, -1: neg(g) if derivative == -1 else None}[derivative]
     return mul(g, derivative)
-
-
-def jacobian(
-    expression: Variable,
-    wrt: Variable | Sequence[Variable],
-    consider_constant: Sequence[Variable] | None = None,
-    disconnected_inputs: str = "raise",
-) -> Any:
-    """The derivatives of every element of a vector, or of a scalar.
-
-    Row i is the gradient of element i, so the result has rank ``1 + wrt.ndim``.
-    """
-    if expression.ndim == 0:
-        return grad(expression, wrt, consider_constant, disconnected_inputs)
-    if expression.ndim > 1:
-        raise GradientError(
-            f"jacobian takes a vector, not {describe(expression)}", "flatten it", expression.where
-        )
-    single = isinstance(wrt, Variable)
-    targets: list[Variable] = [wrt] if isinstance(wrt, Variable) else list(wrt)
-    length = expression.type.shape[0]
-    if length is None:
-        results = [
-            _rows_of_jacobian(expression, w, consider_constant, disconnected_inputs)
-            for w in targets
-        ]
-    else:
-        rows = [
-            grad(getitem(expression, i), targets, consider_constant, disconnected_inputs)
-            for i in range(length)
-        ]
-        results = [stack([row[k] for row in rows]) for k in range(len(targets))]
-    if single:
-        return results[0]
-    return tuple(results) if isinstance(wrt, tuple) else results
-
-
-def _rows_of_jacobian(
-    expression: Variable,
-    wrt: Variable,
-    consider_constant: Sequence[Variable] | None,
-    disconnected_inputs: str,
-) -> Variable:
-    """The Jacobian of a vector whose length is not known: one gradient per element."""
-    index = Variable(TensorType("int64", ()), name="row")
-    row = grad(getitem(expression, index), wrt, consider_constant, disconnected_inputs)
-    return map_rows(expression, index, row, pull_rows)
-
-
-def pull_rows(
-    g: Variable, over: Variable, given: Sequence[Variable], body: Body
-) -> list[Variable | None]:
-    """The gradients of what a `map_rows` captured: those of each row, summed."""
-    seeds = {body.row: getitem(g, body.index)}
-    targets = [c for c in body.captured if dtypes.is_continuous(c.dtype)]
-    adjoints = reverse(seeds, targets)
-    outside = dict(zip(body.captured, given))
-    grads: list[Variable | None] = []
-    for c in body.captured:
-        row = adjoints.get(c)
-        if row is None:
-            grads.append(None)
-            continue
-        (inside,) = substitute([_in_shape(row, c)], outside)
-        grads.append(sum_(map_rows(over, body.index, inside, pull_rows), 0))
-    return grads
-
-
-def hessian(
-    cost: Variable,
-    wrt: Variable | Sequence[Variable],
-    consider_constant: Sequence[Variable] | None = None,
-    disconnected_inputs: str = "raise",
-) -> Any:
-    """The matrix of second derivatives of a scalar with respect to vectors."""
-    single = isinstance(wrt, Variable)
-    targets: list[Variable] = [wrt] if isinstance(wrt, Variable) else list(wrt)
-    for w in targets:
-        if w.ndim != 1:
-            raise GradientError(f"hessian is for vectors, not {describe(w)}", at=w.where)
-    results = [
-        jacobian(
-            grad(cost, w, consider_constant, disconnected_inputs),
-            w, consider_constant, disconnected_inputs,
-        )
-        for w in targets
-    ]  # fmt: skip
-    return results[0] if single else results
 
 
 def Lop(
@@ -410,106 +346,3 @@ def Lop(
         value = cast(as_variable(p), o.dtype)
         known[o] = add(known[o], value) if o in known else value
     return grad(None, wrt, consider_constant, disconnected_inputs, known_grads=known)
-
-
-def Rop(
-    f: Variable | Sequence[Variable],
-    wrt: Variable | Sequence[Variable],
-    eval_points: Variable | Sequence[Variable],
-    disconnected_outputs: str = "raise",
-) -> Any:
-    """``df/dwrt  eval_points``: the Jacobian times a vector, in one forward sweep."""
-    outputs = [f] if isinstance(f, Variable) else list(f)
-    targets = [wrt] if isinstance(wrt, Variable) else list(wrt)
-    points = [eval_points] if not isinstance(eval_points, list | tuple) else list(eval_points)
-    tangents: dict[Variable, Variable] = {}
-    for w, p in zip(targets, points, strict=True):
-        value = cast(as_variable(p), w.dtype)
-        if value.ndim != w.ndim:
-            raise ShapeError(
-                f"Rop: {describe(value)} is no direction for {describe(w)}", at=user_frames()
-            )
-        tangents[w] = value
-    found = forward(outputs, tangents)
-    results = []
-    for o in outputs:
-        t = found.get(o)
-        if t is None:
-            if disconnected_outputs == "raise":
-                raise DisconnectedInputError(
-                    f"{describe(o)} depends on none of the variables", at=o.where
-                )
-            t = zeros_like(o)
-        results.append(_spread(t, o))
-    return results[0] if isinstance(f, Variable) else results
-
-
-def forward(
-    outputs: Sequence[Variable], tangents: Mapping[Variable, Variable]
-) -> dict[Variable, Variable]:
-    """The tangents of everything that `outputs` need, from those of some variables."""
-    found: dict[Variable, Variable] = dict(tangents)
-    for variable in toposort(outputs):
-        if variable in found or variable.op is None:
-            continue
-        parts = [found.get(a) for a in variable.args]
-        if all(p is None for p in parts) or not dtypes.is_continuous(variable.dtype):
-            continue
-        with made_at(variable.where):
-            t = _jvp(variable, parts)
-        if t is not None:
-            found[variable] = _spread(t, variable)
-    return found
-
-
-def _spread(t: Variable, like: Variable) -> Variable:
-    if t.dtype != like.dtype:
-        t = cast(t, like.dtype)
-    if t.type.shape == like.type.shape and t.type.known:
-        return t
-    return broadcast_like(t, like)
-
-
-def _jvp(variable: Variable, tangents: Sequence[Variable | None]) -> Variable | None:
-    op, args = variable.op, variable.args
-    assert op is not None
-    if op.partials:
-        parts = [
-            _times(t, partial, variable, args)
-            for t, partial in zip(tangents, op.partials)
-            if t is not None
-        ]
-        present = [p for p in parts if p is not None]
-        return _total(present) if present else None
-    if op.jvp is not None:
-        return op.jvp(tangents, variable, *args, **variable.attrs)
-    return _jvp_by_vjp(variable, tangents)
-
-
-def _jvp_by_vjp(variable: Variable, tangents: Sequence[Variable | None]) -> Variable | None:
-    """J t from the vjp alone: u -> u J is linear, and its own adjoint applied to t is J t."""
-    op, args = variable.op, variable.args
-    if op is None or op.vjp is None:
-        label = op.name if op is not None else "?"
-        raise NullGradientError(f"{label} has no derivative", at=variable.where)
-    u = Variable(variable.type, name="u")
-    pulled = op.vjp(u, variable, *args, **variable.attrs)
-    known = {
-        _own(p): cast(_spread(t, a), a.dtype)
-        for p, t, a in zip(pulled, tangents, args)
-        if isinstance(p, Variable) and t is not None
-    }
-    if not known:
-        return None
-    pushed = reverse(known, [u]).get(u)
-    if pushed is None:
-        return None
-    # What is left of u is its shape, which is the variable's own.
-    around = {v: v for v in (variable, *args, *tangents) if v is not None}
-    (result,) = substitute([pushed], {**around, u: variable})
-    return result
-
-
-def _own(p: Variable) -> Variable:
-    """A variable of its own, so that equal pulled-back gradients don't share a key."""
-    return Variable(p.type, p.op, p.args, p.attrs, where=p.where) if p.op is not None else p

@@ -86,7 +86,12 @@ class Binder:
         for k, t in enumerate(ordered):
             self._lower(t, found, found.scratch[k], found.aliases[k])
         outputs = [(v.dtype, shape_of(v)) for v in self.graph.outputs]
-        moved = [(s, v, found.places[v]) for s, v in found.late]
+        moved = []
+        for s, v in found.late:
+            if s.storage.array.shape == shape_of(v):
+                self._store_shared(s, v, found.places[v])
+            else:
+                moved.append((s, v, found.places[v]))
         return Plan(self.steps, found.places, found.total, outputs, moved=moved)
 
     def _leaf_places(self) -> dict[Variable, Place]:
@@ -137,7 +142,7 @@ class Binder:
         demand = Demand(self.reads[t], self.outputs[t])
         if isinstance(t, Group):
             nest = self.nests[t]
-            demand.inplace = [(made, read) for made, read, _, _ in inplace_pairs(nest)]
+            demand.inplace = [(made, read) for made, read, _ in inplace_pairs(nest)]
             demand.scratch = [
                 b.scratch * itemsize(o.dtype)
                 for o in nest.kernel.operands
@@ -171,9 +176,9 @@ class Binder:
     ) -> None:  # fmt: skip
         if isinstance(t, Group):
             nest = self.nests[t]
-            for made, read, written, loaded in inplace_pairs(nest):
+            for made, read, written in inplace_pairs(nest):
                 if (made, read) in aliases:
-                    nest.kernel = alias(nest.kernel, written, loaded)
+                    nest.kernel = alias(nest, read, written)
             cost = sum(_work(v) for v in t.members)
             launch = Launch(nest, _label(t.members), tuple(t.members), flops=cost)
             self._launch(launch, found.places, scratch)
@@ -290,6 +295,15 @@ class Binder:
         layout = whole(v) if number is not None else self.layouts.of(source)
         nest = copy_nest(whole(v), layout, v.dtype, constant=number)
         self._launch(Launch(nest, f"copy for {_name(v)}", (v,)), places)
+
+    def _store_shared(self, s: SharedVariable, v: Variable, place: Place) -> None:
+        """A new value that could not be made in its variable's memory is copied there."""
+        target = Place("shared", 0, s)
+        self.steps.append(
+            Step("copy_bytes", f"update of {s.name or 'a shared variable'}",
+                 [Address(target), Address(place)], 0, v.type.nbytes, nodes=(v,),
+                 bytes=2.0 * v.type.nbytes, reads=(str(place),), writes=(str(target),))
+        )  # fmt: skip
 
     def _update(self, v: Variable, places: Mapping[Variable, Place], inplace: bool) -> None:
         if not inplace:

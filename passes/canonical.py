@@ -15,8 +15,23 @@ from graphc.core.node import Variable
 from graphc.core.op import OPS
 from graphc.core.pattern import Rule, Sides, Truth, rewrites, rule, uniform_value
 from graphc.ops.elementwise import (
-    abs_, and_, cast, eq, int_div, inv, invert, maximum, minimum, neg, neq, or_, pow_, sqr, sqrt,
-    switch, true_div,
+    abs_,
+    and_,
+    cast,
+    eq,
+    int_div,
+    inv,
+    invert,
+    maximum,
+    minimum,
+    neg,
+    neq,
+    or_,
+    pow_,
+    sqr,
+    sqrt,
+    switch,
+    true_div,
 )  # fmt: skip
 from graphc.ops.shape import alloc, ones_like
 from graphc.passes.sizes import same_sizes
@@ -37,6 +52,10 @@ def is_integer(x: Variable, **others: Variable) -> bool:
 
 def is_number(x: Variable, **others: Variable) -> bool:
     return x.dtype != "bool"
+
+
+def is_signed(x: Variable, **others: Variable) -> bool:
+    return x.dtype not in dtypes.UNSIGNED
 
 
 def is_bool(c: Variable, **others: Variable) -> bool:
@@ -139,7 +158,7 @@ def sqr_negated(x: Any) -> Sides:
     return sqr(-x), sqr(x)
 
 
-@rule
+@rule(when=is_signed)
 def abs_negated(x: Any) -> Sides:
     return abs_(-x), abs_(x)
 
@@ -253,7 +272,7 @@ def is_true(c: Truth) -> Sides:
     return eq(c, True), c
 
 
-@rewrites("neq")
+@rewrites("neq", on=("cast",))
 def number_of_truth(node: Variable) -> Variable | None:
     """neq(cast(c), 0) -> c where c is bool"""
     for number, zero in (node.args, node.args[::-1]):
@@ -306,7 +325,7 @@ def holds_exactly(dtype: str, values_of: str) -> bool:
     return np.can_cast(values_of, dtype, "safe")
 
 
-@rewrites("cast")
+@rewrites("cast", on=("cast",))
 def cast_twice(node: Variable) -> Variable | None:
     """cast(cast(x, a), b) -> cast(x, b) where a holds all values of x"""
     inner = node.args[0]

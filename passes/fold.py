@@ -11,12 +11,12 @@ import numpy as np
 from graphc.core.errors import GraphError
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Generator, Host, View
-from graphc.core.pattern import ANYTHING, Rule, rewrites
+from graphc.core.pattern import ANYTHING, CONSTANT, Rule, rewrites
 
 LARGEST = 1 << 20  # bytes of a result
 
 
-@rewrites(ANYTHING)
+@rewrites(ANYTHING, on=(CONSTANT,))
 def fold_constants(node: Variable) -> Variable | None:
     """f(constants) -> its value, up to 1 MiB
 

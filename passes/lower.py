@@ -53,66 +53,66 @@ def sections(kernel: Kernel) -> list[list[Statement]]:
     return [*found, kernel.post, kernel.columns]
 
 
-def inplace_pairs(nest: Nest) -> list[tuple[Variable, Variable, str, str]]:
-    """Pairs (made, read) with their operands where an element is read before it is written,
-    and at no other position."""
-    kernel, found = nest.kernel, []
+def inplace_pairs(nest: Nest) -> list[tuple[Variable, Variable, str]]:
+    """Pairs (made, read, the operand that writes) in which a value may be written over one
+    that is read: each element is read before it is written, and never after."""
     bases: dict[Variable, list[str]] = {}
-    for o in kernel.operands:
+    for o in nest.kernel.operands:
         layout = nest.bindings[o.name].layout
-        if layout is not None:
+        if layout is not None and not o.written:
             bases.setdefault(layout.base, []).append(o.name)
-    for w in kernel.operands:
+    found = []
+    for w in nest.kernel.operands:
         made = nest.bindings[w.name].node
-        if not w.written or made is None:
-            continue
-        for base, names in bases.items():
-            if len(names) == 1 and _may_alias(nest, w, base, names[0]):
-                found.append((made, base, w.name, names[0]))
+        if w.written and made is not None:
+            found += [(made, base, w.name) for base, names in bases.items()
+                      if _may_alias(nest, w, made, base, names)]  # fmt: skip
     return found
 
 
-def _may_alias(nest: Nest, w: Operand, base: Variable, name: str) -> bool:
-    binding = nest.bindings[name]
-    layout = binding.layout
-    made = nest.bindings[w.name].node
-    if layout is None or made is None or layout.offset or layout.dynamic:
-        return False
+def _may_alias(
+    nest: Nest, w: Operand, made: Variable, base: Variable, names: Sequence[str]
+) -> bool:
     if base.dtype != made.dtype or base.type.size != made.type.size:
         return False
     strides = nest.bindings[w.name].strides
-    if binding.strides != strides:
-        return False
-    if any(s == 0 and n > 1 for s, n in zip(strides, nest.extents)):
-        return False
+    once = nest.kernel.post, nest.kernel.columns
+    exact = {n for n in names if _same_elements(nest, nest.bindings[n], strides)}
     stored = False
     for statements in sections(nest.kernel):
+        last = any(statements is o for o in once)
         for s in statements:
             if isinstance(s, Store) and s.operand == w.name:
                 stored = True
-            elif isinstance(s, Load) and s.operand == name and (stored or s.offset):
-                return False
-    return True
+                if len(exact) < len(names) and not last:
+                    return False
+            elif isinstance(s, Load) and s.operand in names:
+                if stored or ((s.offset or s.operand not in exact) and last):
+                    return False
+    covered = all(s != 0 or n == 1 for s, n in zip(strides, nest.extents))
+    return covered or all(_stored_in(w.name, o) for o in [once[0] + once[1]])
 
 
-def alias(kernel: Kernel, written: str, read: str) -> Kernel:
-    """The kernel with loads of `read` going through `written`: they are the same memory."""
+def _stored_in(operand: str, statements: Sequence[Statement]) -> bool:
+    return any(isinstance(s, Store) and s.operand == operand for s in statements)
 
-    def renamed(statements: list[Statement]) -> list[Statement]:
-        return [
-            replace(s, operand=written) if isinstance(s, Load) and s.operand == read else s
-            for s in statements
-        ]
 
-    return replace(
-        kernel,
-        operands=[o for o in kernel.operands if o.name != read],
-        top=renamed(kernel.top),
-        row=renamed(kernel.row),
-        phases=[Phase(renamed(p.elem), p.accumulators, renamed(p.row)) for p in kernel.phases],
-        post=renamed(kernel.post),
-        columns=renamed(kernel.columns),
-    )
+def _same_elements(nest: Nest, binding: Binding, strides: tuple[int, ...]) -> bool:
+    layout = binding.layout
+    if layout is None or layout.offset or layout.dynamic:
+        return False
+    return binding.strides == strides
+
+
+def alias(nest: Nest, read: Variable, written: str) -> Kernel:
+    """The kernel with every operand over `read` going through the pointer that writes."""
+    operands = [
+        replace(o, alias=written)
+        if (lay := nest.bindings[o.name].layout) is not None and lay.base is read and not o.written
+        else o
+        for o in nest.kernel.operands
+    ]
+    return replace(nest.kernel, operands=operands)
 
 
 # --- collapsing -----------------------------------------------------------------------
@@ -301,6 +301,8 @@ def kernel_step(
     pointers: dict[str, Word] = {}
     for o in kernel.operands:
         binding = nest.bindings[o.name]
+        if o.alias:
+            continue
         if binding.scratch:
             pointers[o.name] = Address(next(waiting))
         else:

@@ -112,7 +112,7 @@ def gather_of_elementwise(node: Variable) -> Variable | None:
     return result if result.type == node.type else alloc(result, *node.type.shape)
 
 
-@rewrites("gather")
+@rewrites("gather", on=BROADCASTS)
 def gather_of_broadcast(node: Variable) -> Variable | None:
     """broadcast(x)[i] -> broadcast(x[i])"""
     inner = node.args[0]
@@ -125,7 +125,7 @@ def gather_of_broadcast(node: Variable) -> Variable | None:
     return None if part is None else alloc(part, *node.type.shape)
 
 
-@rewrites("gather")
+@rewrites("gather", on=("dimshuffle",))
 def gather_of_shuffled(node: Variable) -> Variable | None:
     """dimshuffle(x)[i] -> dimshuffle(x[i])"""
     inner, *indices = node.args
@@ -184,7 +184,7 @@ def scatter_of_rows(node: Variable) -> Variable | None:
     return hot if uniform_value(x) == 0 and same_sizes(hot, x) else add(x, hot)
 
 
-@rewrites("sum")
+@rewrites("sum", on=("switch",))
 def sum_of_one_hot(node: Variable) -> Variable | None:
     """sum(switch(arange(m) == checked(y, m), v, 0), axis) -> v, still with the check"""
     hot, axes = node.args[0], node.attrs["axes"]

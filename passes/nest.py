@@ -20,7 +20,7 @@ from graphc.core.kernel import (
     Store,
 )
 from graphc.core.node import Constant, Variable
-from graphc.core.op import Gather, Scalar
+from graphc.core.op import Gather, Scalar, static_int
 from graphc.passes.fuse import (
     Group,
     Roles,
@@ -404,10 +404,15 @@ class _Builder:
         return name
 
     def _checked(self, v: Variable, index: str, size: str, scope: Scope) -> str:
+        extent = self.sizes.get(size, self.values.get(size))
+        known = self._visible(("checked", index, extent), scope)
+        if known is not None:
+            return known
         name = self._fresh()
         scope.out.append(Let(name, f"select({index} < 0, {index} + {size}, {index})"))
         self.checks.append(v)
         scope.out.append(Check(name, size, len(self.checks)))
+        scope.names["checked", index, extent] = name
         return name
 
     def _gather(self, v: Variable, scope: Scope) -> str:
@@ -416,9 +421,9 @@ class _Builder:
         terms = []
         for k, axis in enumerate(v.attrs["axes"]):
             index = self._argument(v, k + 1, scope)
-            if indices[k].dtype != "int64":
-                index = f"int64({index})"
-            place = self._checked(v, index, self._size(layout.shape[axis]), scope)
+            place = index
+            if not _inside(indices[k], layout.shape[axis]):
+                place = self._checked(v, index, self._size(layout.shape[axis]), scope)
             terms.append(f"{place} * {self._size(layout.strides[axis])}")
         at, picked = gather_axes(v)
         rest = [k for k in range(table.ndim) if k not in v.attrs["axes"]]
@@ -537,3 +542,13 @@ class _Builder:
         scope.out.append(Store(operand, name))
 
 
+def _inside(index: Variable, size: int) -> bool:
+    """Whether an index is an arange that stays inside an axis, so that no check is due."""
+    source, _ = trace(index)
+    if source.op is None or source.op.name != "arange":
+        return False
+    start, step, length = (static_int(a) for a in source.args)
+    if start is None or step is None or length is None:
+        return False
+    last = start + step * max(length - 1, 0)
+    return min(start, last) >= 0 and max(start, last) < size

@@ -57,6 +57,10 @@ SIMPLIFY: tuple[Rewrite, ...] = (
 )
 PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY)
 
+# What runs again once sizes are known: first all rules, then, when composed ops are written
+# out, those that don't put them together again.
+EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + ALGEBRA + MOVEMENT
+
 
 @dataclass(frozen=True)
 class Optimised:

@@ -15,7 +15,7 @@ from graphc.core.errors import Frame, RewriteError
 from graphc.core.graph import Graph, Interner
 from graphc.core.node import Variable, describe, made_at
 from graphc.core.op import Op, building_with
-from graphc.core.pattern import ANYTHING, ELEMENTWISE, Rule
+from graphc.core.pattern import Rule, kind_of
 from graphc.passes.sizes import same_sizes
 
 FIRINGS_PER_NODE = 30  # as many may be needed; rules that grow a graph forever need more
@@ -78,7 +78,7 @@ class Rewriter:
         self.log = log
         self.done: dict[Variable, Variable] = {}
         self._became: dict[Variable, Variable] = {}  # replaced, its replacement not normal yet
-        self._index: dict[Op, tuple[Rule, ...]] = {}
+        self._index: dict[tuple[Op, tuple[str, ...]], tuple[Rule, ...]] = {}
         self._most = len(log) + FIRINGS_AT_LEAST + FIRINGS_PER_NODE * nodes
 
     def normal(self, variable: Variable) -> Variable:
@@ -122,33 +122,34 @@ class Rewriter:
             if new is not v:
                 self.interner.note(new, v)
                 return new
-        rules = self._index.get(op)
+        kinds = tuple([kind_of(a) for a in args])
+        rules = self._index.get((op, kinds))
         if rules is None:
-            rules = self._index[op] = self._rules_for(op)
-        for rule in rules:
-            after = self._try(rule, v)
-            if after is not None:
-                self._record(rule, v, after)
-                return after
-        return v
+            rules = tuple(r for r in self.rules if r.may_match(op, kinds))
+            self._index[op, kinds] = rules
+        return self._try(rules, v) if rules else v
 
-    def _rules_for(self, op: Op) -> tuple[Rule, ...]:
-        names = {op.name, ANYTHING} | ({ELEMENTWISE} if op.elementwise else set())
-        return tuple(r for r in self.rules if not names.isdisjoint(r.roots))
-
-    def _try(self, rule: Rule, v: Variable) -> Variable | None:
+    def _try(self, rules: tuple[Rule, ...], v: Variable) -> Variable:
+        """What the first rule that fires makes of a node, or the node."""
+        rule = rules[0]
         try:
             with made_at(v.where):
-                after = rule.step(v)
+                for rule in rules:
+                    after = rule.step(v)
+                    if after is None:
+                        continue
+                    after = self.interner.leaf(after)
+                    if after is not v and _may_replace(rule, v, after):
+                        self._record(rule, v, after)
+                        return after
+        except RewriteError:
+            raise
         except Exception as error:
             raise RewriteError(
                 f"rule {rule.name} failed on {describe(v)}: {type(error).__name__}: {error}",
                 at=v.where,
             ) from error
-        if after is None:
-            return None
-        after = self.interner.leaf(after)
-        return after if after is not v and _may_replace(rule, v, after) else None
+        return v
 
     def _record(self, rule: Rule, before: Variable, after: Variable) -> None:
         lines = tuple(sorted(self.interner.lines.get(before, ())))

@@ -27,12 +27,16 @@ _cache: weakref.WeakKeyDictionary[Variable, Found] = weakref.WeakKeyDictionary()
 
 def sizes(variable: Variable) -> Sizes:
     """The size of every axis."""
-    if variable.type.known:
-        return variable.type.shape  # type: ignore[return-value]
-    if variable not in _cache:
+    shape = variable.type.shape
+    if None not in shape:
+        return shape  # type: ignore[return-value]
+    found: Found | None = shape if variable.op is None else _cache.get(variable)
+    if found is None:
         _compute(variable)
-    found = _cache[variable]
-    return tuple(frozenset([(variable, k)]) if n is None else n for k, n in enumerate(found))
+        found = _cache[variable]
+    if None not in found:
+        return found  # type: ignore[return-value]
+    return tuple([frozenset([(variable, k)]) if n is None else n for k, n in enumerate(found)])
 
 
 def same_sizes(a: Variable, b: Variable) -> bool:
@@ -75,7 +79,9 @@ def _compute(variable: Variable) -> None:
         if v in _cache:
             stack.pop()
             continue
-        missing = [a for a in _bases(v) if not a.type.known and a not in _cache]
+        missing = [
+            a for a in _bases(v) if a.op is not None and a not in _cache and not a.type.known
+        ]
         if missing:
             stack.extend(missing)
             continue

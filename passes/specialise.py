@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from graphc.core.graph import Graph, Interner
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
@@ -103,9 +104,27 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
         return args[0] if built.type.shape == args[0].type.shape else built
     if op.name == "sum_like":
         return sum_to(args[0], args[1].type.shape)
-    if isinstance(op.lower, Expand):
-        return op.lower.rule(*args, **v.attrs)
     return apply(op, args, v.attrs)
+
+
+def expand(sized: Sized) -> Sized:
+    """The graph with composed ops (softmax) written out in those that have kernels."""
+
+    def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
+        assert v.op is not None
+        if isinstance(v.op.lower, Expand):
+            return v.op.lower.rule(*args, **v.attrs)
+        return resolve(v, args)
+
+    return _rebuilt(sized, visit)
+
+
+def _rebuilt(sized: Sized, visit: Any) -> Sized:
+    graph, interner = sized.graph, sized.interner
+    done = interner.rebuild(graph.nodes(), {}, visit)
+    for old, new in done.items():
+        interner.note(new, old)
+    return Sized(graph.with_roots([done[r] for r in graph.roots]), interner, sized.origin)
 
 
 def _broadcast(x: Variable, shape: Sequence[int | None]) -> Variable:

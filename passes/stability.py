@@ -11,10 +11,26 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.node import Variable
 from graphc.core.op import OPS, apply
-from graphc.core.pattern import Rule, Sides, is_uniform, rewrites, rule
+from graphc.core.pattern import Rule, Sides, rewrites, rule
 from graphc.ops.elementwise import (
-    abs_, cast, erf, erfc, exp, expm1, inv, log, log1p, neg, sigmoid, softplus, sqr, sqrt,
-    sub, true_div,
+    abs_,
+    add,
+    cast,
+    erf,
+    erfc,
+    exp,
+    expm1,
+    inv,
+    log,
+    log1p,
+    mul,
+    neg,
+    sigmoid,
+    softplus,
+    sqr,
+    sqrt,
+    sub,
+    true_div,
 )  # fmt: skip
 from graphc.ops.nnet import logsoftmax, softmax
 from graphc.passes.sizes import same_sizes
@@ -34,17 +50,17 @@ def log_one_minus(x: Any) -> Sides:
 
 @rule
 def exp_minus_one(x: Any) -> Sides:
-    return exp(x) - 1, expm1(x)
+    return sub(exp(x), 1), expm1(x)
 
 
 @rule
 def exp_plus_minus_one(x: Any) -> Sides:
-    return exp(x) + (-1), expm1(x)
+    return add(exp(x), -1), expm1(x)
 
 
 @rule
 def one_minus_exp(x: Any) -> Sides:
-    return 1 - exp(x), -expm1(x)
+    return sub(1, exp(x)), neg(expm1(x))
 
 
 @rule
@@ -59,7 +75,7 @@ def sqrt_sqr(x: Any) -> Sides:
 
 @rule
 def one_minus_erf(x: Any) -> Sides:
-    return 1 - erf(x), erfc(x)
+    return sub(1, erf(x)), erfc(x)
 
 
 # --- the logistic function ------------------------------------------------------------
@@ -67,42 +83,42 @@ def one_minus_erf(x: Any) -> Sides:
 
 @rule
 def sigmoid_of_negated(x: Any) -> Sides:
-    return inv(1 + exp(-x)), sigmoid(x)
+    return inv(add(1, exp(-x))), sigmoid(x)
 
 
 @rule
 def sigmoid_by_inverse(x: Any) -> Sides:
-    return inv(1 + exp(x)), sigmoid(-x)
+    return inv(add(1, exp(x))), sigmoid(-x)
 
 
 @rule
 def sigmoid_by_quotient(x: Any) -> Sides:
-    return exp(x) / (1 + exp(x)), sigmoid(x)
+    return true_div(exp(x), add(1, exp(x))), sigmoid(x)
 
 
 @rule
 def exp_times_sigmoid(x: Any) -> Sides:
-    return exp(x) * sigmoid(-x), sigmoid(x)
+    return mul(exp(x), sigmoid(-x)), sigmoid(x)
 
 
 @rule
 def exp_times_sigmoid_negated(x: Any) -> Sides:
-    return exp(-x) * sigmoid(x), sigmoid(-x)
+    return mul(exp(-x), sigmoid(x)), sigmoid(-x)
 
 
 @rule
 def one_minus_sigmoid(x: Any) -> Sides:
-    return 1 - sigmoid(x), sigmoid(-x)
+    return sub(1, sigmoid(x)), sigmoid(-x)
 
 
 @rule
 def log_sigmoid(x: Any) -> Sides:
-    return log(sigmoid(x)), -softplus(-x)
+    return log(sigmoid(x)), neg(softplus(-x))
 
 
 @rule
 def log1p_minus_sigmoid(x: Any) -> Sides:
-    return log1p(-sigmoid(x)), -softplus(x)
+    return log1p(neg(sigmoid(x))), neg(softplus(x))
 
 
 @rule
@@ -129,7 +145,8 @@ def exponent(v: Variable) -> Variable | None:
 
 def pattern_of(v: Variable) -> tuple[Variable, tuple[Any, ...]]:
     """x and the pattern of v as ``x.dimshuffle(pattern)``; of anything else, itself in order."""
-    x, pattern = v, tuple(range(v.ndim))
+    x: Variable = v
+    pattern: tuple[Any, ...] = tuple(range(v.ndim))
     while x.op is not None and (x.op.name == "dimshuffle" or _only_new_axes(x)):
         if x.op.name == "dimshuffle":
             inner = x.attrs["pattern"]
@@ -157,7 +174,7 @@ def broadcasts_back(pattern: tuple[Any, ...], ndim: int, axes: tuple[int, ...]) 
     return list(("x",) * (ndim - len(pattern)) + pattern) == wanted
 
 
-@rewrites("true_div")
+@rewrites("true_div", on=("exp", "cast"))
 def softmax_by_quotient(node: Variable) -> Variable | None:
     """exp(x) / sum(exp(x), axis, keepdims) -> softmax(x, axis)"""
     x = exponent(node.args[0])
@@ -172,7 +189,7 @@ def softmax_by_quotient(node: Variable) -> Variable | None:
     return softmax(x, axes[0])
 
 
-@rewrites("log")
+@rewrites("log", on=("softmax",))
 def log_softmax(node: Variable) -> Variable | None:
     """log(softmax(x)) -> logsoftmax(x)"""
     p = node.args[0]
@@ -181,7 +198,7 @@ def log_softmax(node: Variable) -> Variable | None:
     return logsoftmax(p.args[0], p.attrs["axis"])
 
 
-@rewrites("log")
+@rewrites("log", on=("sum",))
 def log_sum_exp(node: Variable) -> Variable | None:
     """log(sum(exp(x), axes)) -> logsumexp(x, axes)
 
@@ -196,7 +213,7 @@ def log_sum_exp(node: Variable) -> Variable | None:
     return apply(OPS["logsumexp"], (x,), {"axes": total.attrs["axes"]})
 
 
-@rewrites("sub")
+@rewrites("sub", on=("logsumexp", "dimshuffle", "subtensor"))
 def minus_logsumexp(node: Variable) -> Variable | None:
     """x - logsumexp(x, axis, keepdims) -> logsoftmax(x, axis)"""
     x = node.args[0]
@@ -223,7 +240,7 @@ def moves(v: Variable) -> bool:
     return v.op.name in MOVING
 
 
-@rewrites("log", "log1p")
+@rewrites("log", "log1p", on=("neg", "cast", *MOVING))
 def log_through_movement(node: Variable) -> Variable | None:
     """log(move(p)) -> move(log(p)) where log(p) has a stable form
 
@@ -265,7 +282,7 @@ def _first(rules: tuple[Rule, ...], node: Variable) -> Variable | None:
     return None
 
 
-@rewrites("log")
+@rewrites("log", on=("true_div",))
 def log_of_quotient(node: Variable) -> Variable | None:
     """log(a / b) -> log(a) - log(b) where one of them has a stable logarithm"""
     p = node.args[0]
@@ -274,7 +291,7 @@ def log_of_quotient(node: Variable) -> Variable | None:
     return _separate(p, sub, node)
 
 
-@rewrites("log")
+@rewrites("log", on=("mul",))
 def log_of_product(node: Variable) -> Variable | None:
     """log(a b) -> log(a) + log(b) where one of them is an exponential"""
     p = node.args[0]

@@ -8,7 +8,7 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.node import Constant, Variable
 from graphc.core.op import OPS, apply, static_int
-from graphc.core.pattern import ELEMENTWISE, Rule, rewrites, uniform_value
+from graphc.core.pattern import CONSTANT, ELEMENTWISE, Rule, rewrites, uniform_value
 from graphc.ops.shape import alloc, broadcast_like, dim, dimshuffle, reshape, sum_like
 from graphc.passes.sizes import VALUE, Size, meet, only_source, same_sizes, size_of, sizes
 from graphc.passes.windows import WINDOWS
@@ -40,7 +40,7 @@ def dim_of_source(node: Variable) -> Variable | None:
     return dim(source, k) if source is not x else None
 
 
-@rewrites("maximum")
+@rewrites("maximum", on=("dim",))
 def size_or_zero(node: Variable) -> Variable | None:
     """maximum(dim(x), 0) -> dim(x)"""
     for number, zero in (node.args, node.args[::-1]):
@@ -52,14 +52,14 @@ def size_or_zero(node: Variable) -> Variable | None:
 # --- axes in another order ------------------------------------------------------------
 
 
-@rewrites("dimshuffle")
+@rewrites("dimshuffle", on=("dimshuffle",))
 def dimshuffle_twice(node: Variable) -> Variable | None:
     """dimshuffle(dimshuffle(x)) -> dimshuffle(x)"""
     inner = node.args[0]
     if not is_op(inner, "dimshuffle"):
         return None
-    before = inner.attrs["pattern"]
-    return dimshuffle(inner.args[0], *("x" if p == "x" else before[p] for p in node.attrs["pattern"]))
+    then, before = node.attrs["pattern"], inner.attrs["pattern"]
+    return dimshuffle(inner.args[0], *("x" if p == "x" else before[p] for p in then))
 
 
 @rewrites("dimshuffle")
@@ -72,7 +72,7 @@ def dimshuffle_in_order(node: Variable) -> Variable | None:
 # --- reshapes -------------------------------------------------------------------------
 
 
-@rewrites("reshape")
+@rewrites("reshape", on=("reshape",))
 def reshape_twice(node: Variable) -> Variable | None:
     """reshape(reshape(x, a), b) -> reshape(x, b)"""
     inner = node.args[0]
@@ -111,7 +111,7 @@ def reshape_by_axes_of_one(node: Variable) -> Variable | None:
     return dimshuffle(x, *("x" if n == 1 else next(order) for n in wanted_sizes(node)))
 
 
-@rewrites("reshape")
+@rewrites("reshape", on=("dimshuffle",))
 def reshape_through_shuffled_ones(node: Variable) -> Variable | None:
     """reshape(dimshuffle(x), ...) -> reshape(x, ...) where only axes of size 1 moved"""
     inner = node.args[0]
@@ -171,7 +171,7 @@ def like_source(node: Variable) -> Variable | None:
     return broadcast_like(x, source) if is_op(node, "broadcast_like") else sum_like(x, source)
 
 
-@rewrites(ELEMENTWISE)
+@rewrites(ELEMENTWISE, on=BROADCASTS)
 def operand_without_broadcast(node: Variable) -> Variable | None:
     """f(broadcast(x), y) -> f(x, y) where y has the shape already"""
     args = list(node.args)
@@ -191,7 +191,7 @@ def operand_without_broadcast(node: Variable) -> Variable | None:
     return apply(node.op, args, node.attrs)
 
 
-@rewrites(ELEMENTWISE)
+@rewrites(ELEMENTWISE, on=(CONSTANT, "dimshuffle", *BROADCASTS))
 def operand_as_number(node: Variable) -> Variable | None:
     """f(x, full of c) -> f(x, c) where x has the shape already"""
     for k, a in enumerate(node.args):
@@ -207,7 +207,7 @@ def operand_as_number(node: Variable) -> Variable | None:
     return None
 
 
-@rewrites(ELEMENTWISE)
+@rewrites(ELEMENTWISE, on=BROADCASTS)
 def broadcast_last(node: Variable) -> Variable | None:
     """f(broadcast(x)) -> broadcast(f(x)) for a function of one operand"""
     if len(node.args) != 1 or not is_op(node.args[0], *BROADCASTS):
@@ -217,7 +217,7 @@ def broadcast_last(node: Variable) -> Variable | None:
     return apply_to_first(inner, apply(node.op, (inner.args[0],), node.attrs))
 
 
-@rewrites("dimshuffle", "reshape", "subtensor")
+@rewrites("dimshuffle", "reshape", "subtensor", on=BROADCASTS)
 def view_of_scalar(node: Variable) -> Variable | None:
     """view(broadcast(scalar)) -> alloc(scalar, sizes) where the sizes are known"""
     inner = node.args[0]
@@ -252,7 +252,7 @@ def sum_like_known(node: Variable) -> Variable | None:
     return dimshuffle(total, *order)
 
 
-@rewrites("sum")
+@rewrites("sum", on=("sum",))
 def sum_twice(node: Variable) -> Variable | None:
     """sum(sum(x, a), b) -> sum(x, a and b)"""
     inner = node.args[0]
@@ -286,7 +286,7 @@ def reduce_over(
     return apply(node.op, (x,), {**node.attrs, "axes": tuple(place[k] for k in axes)})
 
 
-@rewrites(*REDUCTIONS)
+@rewrites(*REDUCTIONS, on=("dimshuffle",))
 def reduction_of_shuffled(node: Variable) -> Variable | None:
     """reduce(dimshuffle(x)) -> dimshuffle(reduce(x))"""
     inner = node.args[0]
@@ -304,7 +304,7 @@ def reduction_of_shuffled(node: Variable) -> Variable | None:
     return dimshuffle(total, *("x" if p == "x" else kept.index(p) for p in order))
 
 
-@rewrites("sum")
+@rewrites("sum", on=BROADCASTS)
 def sum_of_constant(node: Variable) -> Variable | None:
     """sum(broadcast(number)) -> broadcast(number * how many)"""
     x, axes = node.args[0], node.attrs["axes"]

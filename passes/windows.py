@@ -121,7 +121,7 @@ def full_update(node: Variable) -> Variable | None:
     return spread if node.attrs["mode"] == "set" else add(x, spread)
 
 
-@rewrites("subtensor")
+@rewrites("subtensor", on=("make_vector",))
 def entry_of_vector(node: Variable) -> Variable | None:
     """make_vector(a, b, ...)[k] -> its k-th entry"""
     x = node.args[0]
@@ -132,7 +132,7 @@ def entry_of_vector(node: Variable) -> Variable | None:
     return x.args[k] if k is not None and -len(x.args) <= k < len(x.args) else None
 
 
-@rewrites("subtensor")
+@rewrites("subtensor", on=("make_vector",))
 def part_of_vector(node: Variable) -> Variable | None:
     """make_vector(a, b, ...)[i:j] -> make_vector of these"""
     x = node.args[0]
@@ -148,7 +148,7 @@ def part_of_vector(node: Variable) -> Variable | None:
     return apply(x.op, [x.args[start + j * step] for j in range(length)], {})
 
 
-@rewrites("subtensor")
+@rewrites("subtensor", on=("subtensor",))
 def window_twice(node: Variable) -> Variable | None:
     """x[a:b][c:d] -> x[e:f], and the like"""
     inner = node.args[0]

@@ -1,16 +1,67 @@
-"""Memory for values: aligned to cache lines."""
+"""Memory that starts on a cache line."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import numpy as np
 
-ALIGN = 64
+LINE = 64
 
 
-def aligned(nbytes: int) -> np.ndarray[Any, Any]:
-    """Uninitialised bytes that begin at a cache line."""
-    raw = np.empty(nbytes + ALIGN, "uint8")
-    start = -raw.ctypes.data % ALIGN
-    return raw[start : start + nbytes]
+class Memory(np.ndarray):
+    """Bytes that own their memory.
+
+    Being of another type than the arrays made of it, it stays out of NumPy's shortening of chains
+    of views: a view of such an array refers to the array, so the array's count of references
+    tells whether anybody can still see its memory.
+    """
+
+
+def allocate(size: int) -> Memory:
+    """Return at least `size` bytes, zeroed by nobody, that start on a cache line."""
+    whole = np.ndarray.__new__(Memory, (max(size, 1) + LINE - 1,), np.uint8)
+    start = -whole.ctypes.data % LINE
+    return whole[start : start + max(size, 1)]
+
+
+def address_of(array: np.ndarray) -> int:
+    """Return the address of an array's first element."""
+    return int(array.__array_interface__["data"][0])
+
+
+def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Return an uninitialised array in C order that starts on a cache line."""
+    size = math.prod(shape) * dtype.itemsize
+    whole = np.ndarray.__new__(Memory, (size + LINE,), np.uint8)
+    return np.ndarray(tuple(shape), dtype, whole, -address_of(whole) % LINE)
+
+
+class Arena:
+    """One block of memory that a plan's buffers lie in.
+
+    Parameters
+    ----------
+    size : bytes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.memory = allocate(size)
+        self.size = size
+        self.address = address_of(self.memory)
+
+    def at(self, offset: int) -> int:
+        """Return the address at an offset."""
+        if not 0 <= offset <= self.size:
+            raise ValueError(f"offset {offset} lies outside an arena of {self.size} bytes")
+        return self.address + offset
+
+    def array(self, offset: int, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+        """Return a view of a part of the arena."""
+        return np.ndarray(tuple(shape), dtype, self.memory, offset)
+
+
+def rounded(size: int) -> int:
+    """Return a size rounded up to whole cache lines."""
+    return -(-size // LINE) * LINE

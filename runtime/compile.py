@@ -14,7 +14,7 @@ from types import ModuleType
 
 from graphc.runtime.cache import Cache, cache, key_of
 
-SOURCE, IR = "source", "ir"
+SOURCE, PLAIN, IR = "source", "plain source", "ir"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Compiled:
     seconds : what it took to get it, compiled or from disk.
     origin : ``"compiled"``, ``"disk"`` or ``"memory"``.
     symbol : the function's name in IR and assembly.
-    kind : ``"source"`` or ``"ir"``.
+    kind : ``"source"``, ``"plain source"`` or ``"ir"``.
     """
 
     address: int
@@ -95,6 +95,11 @@ def compile_source(source: str, name: str) -> Compiled:
     return _TABLE.get(SOURCE, source, name, "")
 
 
+def compile_plain(source: str, name: str) -> Compiled:
+    """Return the same as a function of C: ``i64 f(i64, i64, i64)``."""
+    return _TABLE.get(PLAIN, source, name, "")
+
+
 def compile_ir(text: str, symbol: str) -> Compiled:
     """Return the native function `symbol` of an LLVM IR text."""
     return _TABLE.get(IR, text, symbol, symbol)
@@ -133,7 +138,8 @@ def _ir_of(text: str, symbol: str, kind: str) -> str:
     if kind == IR:
         return text
     machine = _machine()
-    return machine.widened(_frontend().lower(text, symbol, masked=machine.has_masks()))
+    ir = _frontend().lower(text, symbol, masked=machine.has_masks(), plain=kind == PLAIN)
+    return machine.widened(ir)
 
 
 def _machine() -> ModuleType:

@@ -117,6 +117,9 @@ class _Writer:
                 self.put(f"{name} = word(block, {k})")
             else:
                 self.put(f"error = write_int64(block, {k})")
+        for o in self.kernel.operands:
+            if o.alias:
+                self.put(f"{o.name} = {o.alias}")
         for name, dtype in self.kernel.arrays.items():
             self.put(f"{name} = local_{dtype}({LANES})")
 

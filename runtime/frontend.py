@@ -37,7 +37,7 @@ _LOOP = re.compile(r'^(!\d+) = !\{ !"graphc loop \d+"(.*) \}$', re.MULTILINE)
 _LOCK = threading.Lock()
 
 
-def lower(source: str, symbol: str, masked: bool = False) -> str:
+def lower(source: str, symbol: str, masked: bool = False, plain: bool = False) -> str:
     """Return the IR of a kernel.
 
     Parameters
@@ -45,6 +45,7 @@ def lower(source: str, symbol: str, masked: bool = False) -> str:
     source : text of one function of three int64 arguments.
     symbol : the name of the IR's function.
     masked : ask LLVM to vectorise inner loops whole, the last elements under a mask.
+    plain : make `symbol` a function of C, ``i64 f(i64, i64, i64)``.
     """
     space = dict(NAMESPACE)
     exec(compile(source, f"<kernel {symbol}>", "exec"), space)
@@ -52,20 +53,36 @@ def lower(source: str, symbol: str, masked: bool = False) -> str:
     if len(functions) != 1:
         raise ValueError(f"a kernel is one function, this source has {len(functions)}")
     function = functions[0]
-    function.__name__ = function.__qualname__ = symbol
+    function.__name__ = function.__qualname__ = f"{symbol}_inner" if plain else symbol
     with _LOCK:
         typing_context, context = _contexts()
         context.masked = masked
         SCOPES.written.clear()
-        compiled = compiler.compile_extra(
+        library = context.codegen().create_library(symbol)
+        compiler.compile_extra(
             typing_context, context, function, ARGUMENTS, RESULT, _flags(), {},
-            pipeline_class=_Pipeline,
+            library=library, pipeline_class=_Pipeline,
         )
-        return _with_own_loops(str(compiled.library.module))
+        if plain:
+            _add_plain(library.module, symbol)
+        return _with_own_loops(str(library.module))
 
 
 def _is_new(key: str, value: object) -> bool:
     return key not in NAMESPACE and key != "__builtins__" and callable(value)
+
+
+def _add_plain(module: ir.Module, symbol: str) -> None:
+    """Add a function that calls the module's only one and returns what that stores."""
+    inner = next(f for f in module.functions if not f.is_declaration)
+    inner.linkage = "internal"
+    word = ir.IntType(64)
+    outer = ir.Function(module, ir.FunctionType(word, [word] * 3), symbol)
+    b = ir.IRBuilder(outer.append_basic_block("start"))
+    result = b.alloca(word)
+    none = ir.Constant(inner.args[1].type, None)
+    b.call(inner, [result, none, *outer.args])
+    b.ret(b.load(result))
 
 
 def _with_own_loops(text: str) -> str:
@@ -137,6 +154,9 @@ class _Context(cpu.CPUContext):
 
     def mangler(self, name: str, kinds: object, **kwargs: object) -> str:
         return name.rpartition(".")[2]
+
+    def insert_user_function(self, *arguments: object) -> None:
+        """Kernels don't call each other."""
 
     def get_env_name(self, fndesc: Any) -> str:
         return f"{ENVIRONMENT} {fndesc.mangled_name}"
@@ -222,14 +242,14 @@ PASSES = (
     untyped.TranslateByteCode,
     untyped.FixupArgs,
     untyped.IRProcessing,
-    untyped.ReconstructSSA,
     typed.NopythonTypeInference,
-    typed.PreLowerStripPhis,
-    typed.IRLegalization,
-    typed.AnnotateTypes,
     _Lowering,
-    typed.NoPythonBackend,
 )
+"""Numba's passes that kernels need.
+
+Without static single assignment (a variable has one type all over a kernel, and LLVM makes its
+own), annotation and the checks of Python features, the front end takes a third less time.
+"""
 
 
 class _Pipeline(compiler.CompilerBase):

@@ -12,13 +12,13 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.node import Array
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.buffers import aligned
-from graphc.runtime.compile import Compiled, compile_ir, compile_source
+from graphc.runtime import natives, products
+from graphc.runtime.buffers import allocate
+from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
 from graphc.runtime.routines import SOURCES
 
 ROW = 4  # words of a step: function, block, low, high
-BLAS_WORDS = 15
 
 
 @dataclass
@@ -66,16 +66,11 @@ def compile_step(step: Step) -> Compiled | None:
     if step.routine in ("offset", "scale"):
         step.source = SOURCES[step.routine, step.extra]
         return compile_source(step.source, step.routine)
+    if step.routine == "copy_bytes":
+        return natives.native("copy_bytes")
     if step.routine == "gemm":
-        return compile_product(step)
+        return products.prepare(step)
     return None
-
-
-def compile_product(step: Step) -> Compiled:
-    """The kernel that serves a matrix product best on this CPU: one of ours, or BLAS."""
-    from graphc.runtime import products
-
-    return products.prepare(step)
 
 
 def link(plan: Plan) -> Linked:
@@ -87,7 +82,7 @@ def link(plan: Plan) -> Linked:
         total += max(len(step.words), 1)
     words = np.zeros(max(total, 1), "int64")
     table = np.zeros((len(plan.steps), ROW), "int64")
-    arena = aligned(plan.arena_bytes)
+    arena = allocate(plan.arena_bytes)
     error = np.zeros(4, "int64")
     linked = Linked(plan, table, words, starts, [], [], [], error, arena, functions)
     base = words.ctypes.data

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from graphc.core.plan import Step
-from graphc.runtime import blas
+from graphc.runtime import natives
 from graphc.runtime.compile import Compiled, compile_ir
 from graphc.runtime.contraction import SPLIT_COLUMNS, SPLIT_ROWS, choose, emit_gemm, level_of
 
@@ -27,10 +27,11 @@ def prepare(step: Step) -> Compiled:
     choice = choose(p.m, p.n, p.k, p.dtype, p.a_strides, p.b_strides, cpu_level(), beta=p.beta)
     rows = choice.split == "rows"
     step.high = p.m if rows else p.n
+    step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
     if choice.variant is None:
         step.label += " by BLAS"
-        return blas.prepare(step, p)
-    step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
+        step.words = natives.gemm_words(p.dtype, step.words)
+        return natives.native(f"gemm_{p.dtype}")
     text, symbol = emit_gemm(choice.variant)
     step.source = text
     step.label += f" by {symbol}"

@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
+from mistakes import MISTAKES, PAGE, message_of, page
 
 import graphc
 import graphc.tensor as T
@@ -22,7 +23,6 @@ from graphc.core.errors import (
     ShapeError,
     UnusedInputError,
 )
-from mistakes import MISTAKES, PAGE, message_of, page
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_a_wrong_declaration_is_refused(inputs, outputs, parts):
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        ({"mode": "fast"}, ["mode 'fast'", "'native', 'numpy'"]),
+        ({"mode": "fast"}, ["mode 'fast'", "'numpy', 'native'"]),
         ({"on_unused_input": "shout"}, ["on_unused_input", "'shout'"]),
         ({"no_default_updates": 3}, ["no_default_updates", "3"]),
         ({"updates": 3}, ["updates must be a dict or a list of pairs, not 3"]),

@@ -24,9 +24,7 @@ def call(compiled, block, low, high):
     table = np.array(words, np.int64)
     kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3)
     result = ctypes.c_int64()
-    status = kind(compiled.address)(
-        ctypes.addressof(result), None, table.ctypes.data, low, high
-    )
+    status = kind(compiled.address)(ctypes.addressof(result), None, table.ctypes.data, low, high)
     assert status == 0
     return result.value
 
@@ -38,8 +36,24 @@ def samples(dtype):
     rng = np.random.default_rng(7)
     if dtype in FLOATS:
         info = np.finfo(dtype)
-        special = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 3.0, np.inf, -np.inf, np.nan,
-                   info.max, info.min, info.tiny, info.smallest_subnormal, 7.25, -7.25]
+        special = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            0.5,
+            -2.5,
+            3.0,
+            np.inf,
+            -np.inf,
+            np.nan,
+            info.max,
+            info.min,
+            info.tiny,
+            info.smallest_subnormal,
+            7.25,
+            -7.25,
+        ]
         return np.concatenate([np.array(special, dtype), rng.normal(0, 9, 64).astype(dtype)])
     info = np.iinfo(dtype)
     special = [0, 1, 2, 3, 7, info.max, info.min, info.max - 1]
@@ -52,8 +66,10 @@ def pairs(dtype):
     """All pairs of the special values, and ordinary pairs."""
     values = samples(dtype)
     left, right = zip(*itertools.product(values[:16], values[:16]))
-    return (np.concatenate([np.array(left, dtype), values]),
-            np.concatenate([np.array(right, dtype), values[::-1]]))
+    return (
+        np.concatenate([np.array(left, dtype), values]),
+        np.concatenate([np.array(right, dtype), values[::-1]]),
+    )
 
 
 def run_cases(arguments, cases, monkey=None):
@@ -147,9 +163,14 @@ def test_unary(dtype):
 
 def test_booleans():
     x, y = np.array([0, 0, 1, 1], bool), np.array([0, 1, 0, 1], bool)
-    table = {**BITS, **COMPARISONS, "reduce_or(x0, x1)": np.logical_or,
-             "reduce_and(x0, x1)": np.logical_and, "maximum(x0, x1)": np.maximum,
-             "minimum(x0, x1)": np.minimum}
+    table = {
+        **BITS,
+        **COMPARISONS,
+        "reduce_or(x0, x1)": np.logical_or,
+        "reduce_and(x0, x1)": np.logical_and,
+        "maximum(x0, x1)": np.maximum,
+        "minimum(x0, x1)": np.minimum,
+    }
     for expression, result in zip(table, run_cases([x, y], [(e, "bool") for e in table])):
         check(result, table[expression](x, y), expression)
 
@@ -166,8 +187,12 @@ def test_select(dtype):
 def test_casts(source):
     x = samples(source)
     if source in FLOATS:
-        edges = [s * 2.0**k + d for k in (7, 8, 15, 16, 31, 32, 63, 64) for s in (1, -1)
-                 for d in (-1, -0.5, 0, 0.5, 1)]
+        edges = [
+            s * 2.0**k + d
+            for k in (7, 8, 15, 16, 31, 32, 63, 64)
+            for s in (1, -1)
+            for d in (-1, -0.5, 0, 0.5, 1)
+        ]
         x = np.concatenate([x, np.array(edges, source)])
     cases = [(("bool_" if t == "bool" else t) + "(x0)", t) for t in ALL]
     for (expression, target), result in zip(cases, run_cases([x], cases)):
@@ -217,8 +242,16 @@ def test_shifts(dtype):
 def test_vector_maths_by_name(dtype):
     from graphc.runtime.vecmath import FUNCTIONS
 
-    reference = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "sin": np.sin, "pow": np.power,
-                 "sqrt": np.sqrt, "floor": np.floor, "log1p": np.log1p}
+    reference = {
+        "exp": np.exp,
+        "log": np.log,
+        "tanh": np.tanh,
+        "sin": np.sin,
+        "pow": np.power,
+        "sqrt": np.sqrt,
+        "floor": np.floor,
+        "log1p": np.log1p,
+    }
     x, y = (np.random.default_rng(1).uniform(0.1, 3, 50).astype(dtype) for _ in range(2))
     names = [n for n in FUNCTIONS if n in reference]
     cases = [(f"{n}({'x0, x1' if FUNCTIONS[n].arity == 2 else 'x0'})", dtype) for n in names]
@@ -229,10 +262,17 @@ def test_vector_maths_by_name(dtype):
 
 def test_literals_keep_their_dtype():
     x = np.array([1, 2, 3], "float32")
-    cases = [("x0 * float32(0.1)", "float32"), ("float32(-inf) + x0", "float32"),
-             ("float32(7)", "float32"), ("uint64(18446744073709551615)", "uint64"),
-             ("int64(-9223372036854775808)", "int64"), ("bool_(3)", "bool"),
-             ("uint8(300)", "uint8"), ("-x0", "float32"), ("float64(nan)", "float64")]
+    cases = [
+        ("x0 * float32(0.1)", "float32"),
+        ("float32(-inf) + x0", "float32"),
+        ("float32(7)", "float32"),
+        ("uint64(18446744073709551615)", "uint64"),
+        ("int64(-9223372036854775808)", "int64"),
+        ("bool_(3)", "bool"),
+        ("uint8(300)", "uint8"),
+        ("-x0", "float32"),
+        ("float64(nan)", "float64"),
+    ]
     results = run_cases([x], cases)
     assert results[0].tolist() == (x * np.float32(0.1)).tolist()
     assert [r[0] for r in results[1:8]] == [-np.inf, 7, 2**64 - 1, -(2**63), True, 44, -1]

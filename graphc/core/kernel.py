@@ -37,13 +37,15 @@ class Operand:
     """An array that the kernel reads or writes.
 
     `strides` has one entry per axis: 0 (not indexed by it), 1 (its elements lie side by
-    side), or None (a stride that is passed).
+    side), or None (a stride that is passed). `alias` names the operand whose memory it is,
+    when a value is overwritten in place.
     """
 
     name: str
     dtype: str
     strides: tuple[int | None, ...]
     written: bool = False
+    alias: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Kernel:
 
     def words(self) -> list[tuple[str, str, int]]:
         """What the argument block holds: (kind, name, axis) per word, in order."""
-        words = [("pointer", o.name, 0) for o in self.operands]
+        words = [("pointer", o.name, 0) for o in self.operands if not o.alias]
         words += [("extent", a.name, k) for k, a in enumerate(self.axes)]
         for o in self.operands:
             words += [("stride", o.name, k) for k, s in enumerate(o.strides) if s is None]

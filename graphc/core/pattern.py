@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from graphc.core import dtypes
 from graphc.core.errors import RewriteError
@@ -32,8 +32,10 @@ Bindings = dict[Variable, Variable]
 
 ELEMENTWISE = "(elementwise)"  # as a root: every elementwise op
 ANYTHING = "(any)"  # as a root: every op
+CONSTANT = "(constant)"  # as an operand: a constant
+LEAF = "(leaf)"  # as an operand: any other leaf
 
-_SPREADING = ("cast", "dimshuffle", "reshape", "broadcast_like", "alloc")
+SPREADING = ("cast", "dimshuffle", "reshape", "broadcast_like", "alloc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,9 @@ class Rule:
         Names of the ops at which it may fire.
     step : callable
         ``(node) -> replacement or None``.
+    operands : tuple of frozenset of str
+        For each of these there must be an operand that is an application of an op so
+        named, or CONSTANT: drivers needn't try other nodes.
     left, right : variable or None
         Both sides, of a rule that was written as two expressions. Whether these keep a
         node's shape where operands broadcast is checked at every firing; functions
@@ -60,6 +65,7 @@ class Rule:
     text: str
     roots: tuple[str, ...]
     step: Callable[[Variable], Variable | None]
+    operands: tuple[frozenset[str], ...] = ()
     left: Variable | None = None
     right: Variable | None = None
     when: Callable[..., bool] | None = None
@@ -68,15 +74,39 @@ class Rule:
     def is_template(self) -> bool:
         return self.left is not None
 
+    def may_match(self, op: Op, operands: Sequence[str]) -> bool:
+        """Whether nodes of `op` on operands of these kinds are worth a try."""
+        root = op.name in self.roots or ANYTHING in self.roots
+        if not root and not (op.elementwise and ELEMENTWISE in self.roots):
+            return False
+        return all(not names.isdisjoint(operands) for names in self.operands)
+
     def __repr__(self) -> str:
         return f"<rule {self.name}: {self.text}>"
+
+
+def kind_of(operand: Variable) -> str:
+    """What an operand is, as far as `Rule.operands` tells: an op's name, CONSTANT, or LEAF."""
+    if operand.op is not None:
+        return operand.op.name
+    return CONSTANT if isinstance(operand, Constant) else LEAF
 
 
 class Blank(Variable):
     """A variable of a pattern."""
 
 
-def rule(sides: Callable[..., Sides] | None = None, *, when: Any = None) -> Any:
+@overload
+def rule(sides: Callable[..., Sides]) -> Rule: ...
+
+
+@overload
+def rule(*, when: Callable[..., bool]) -> Callable[[Callable[..., Sides]], Rule]: ...
+
+
+def rule(
+    sides: Callable[..., Sides] | None = None, *, when: Callable[..., bool] | None = None
+) -> Any:
     """Make a rule of a function that returns its left and its right side.
 
     Parameters
@@ -94,7 +124,11 @@ def rule(sides: Callable[..., Sides] | None = None, *, when: Any = None) -> Any:
         application of an op.
     """
     if sides is None:
-        return lambda function: rule(function, when=when)
+        return lambda function: _rule(function, when)
+    return _rule(sides, None)
+
+
+def _rule(sides: Callable[..., Sides], when: Callable[..., bool] | None) -> Rule:
     blanks = {
         name: Blank(TensorType(_dtype_of(parameter), ()), name=name, where=())
         for name, parameter in inspect.signature(sides).parameters.items()
@@ -114,15 +148,26 @@ def rule(sides: Callable[..., Sides] | None = None, *, when: Any = None) -> Any:
 
     assert left.op is not None
     text = inspect.getdoc(sides) or f"{expression(left)} -> {expression(right)}"
-    return Rule(sides.__name__, text, (left.op.name,), step, left, right, when)
+    operands = tuple(
+        frozenset((CONSTANT, *SPREADING)) if isinstance(a, Constant) else frozenset([kind_of(a)])
+        for a in left.args
+        if not isinstance(a, Blank)
+    )
+    return Rule(sides.__name__, text, (left.op.name,), step, operands, left, right, when)
 
 
-def rewrites(*roots: str) -> Callable[[Callable[[Variable], Variable | None]], Rule]:
-    """Make a rule of a function that is given nodes of the ops named `roots`."""
+def rewrites(
+    *roots: str, on: Sequence[str] = ()
+) -> Callable[[Callable[[Variable], Variable | None]], Rule]:
+    """Make a rule of a function that is given nodes of the ops named `roots`.
+
+    With `on`, only nodes that have an operand of one of these kinds.
+    """
 
     def decorate(function: Callable[[Variable], Variable | None]) -> Rule:
         text = " ".join((inspect.getdoc(function) or function.__name__).split())
-        return Rule(function.__name__, text, roots, function)
+        operands = (frozenset(on),) if on else ()
+        return Rule(function.__name__, text, roots, function, operands)
 
     return decorate
 
@@ -188,7 +233,7 @@ def uniform_value(variable: Variable) -> Any | None:
     """The one value that all elements have, seen through casts and changes of shape."""
     casts = []
     while variable.op is not None:
-        if variable.op.name not in _SPREADING:
+        if variable.op.name not in SPREADING:
             return None
         if variable.op.name == "cast":
             casts.append(variable.dtype)

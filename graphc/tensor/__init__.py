@@ -19,7 +19,9 @@ from graphc.ops import FAMILIES, convert
 from graphc.ops import elementwise as _elementwise
 from graphc.ops import nnet as _nnet
 from graphc.ops import shape as _shape
-from graphc.passes.autodiff import Lop, Rop, grad, hessian, jacobian
+from graphc.passes.autodiff import Lop, grad
+from graphc.passes.jacobians import hessian, jacobian
+from graphc.passes.tangents import Rop
 from graphc.sharing import shared
 from graphc.tensor import nnet
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor

@@ -6,6 +6,8 @@ compiled that no cache holds.
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -161,10 +163,23 @@ class Primitive:
     def __call__(self, *arguments: object) -> None:
         raise TypeError(f"{self.name} is a word of the kernel language: it runs compiled only")
 
-    def lower(self, context: Any, builder: ir.IRBuilder, sig: Any, values: Sequence[Any]) -> Any:
+    @functools.cached_property
+    def lower(self) -> Callable[..., Any]:
         """What Numba's lowering calls."""
-        value = self.emit(Site(builder, sig.args, sig.return_type), *values)
-        return context.get_dummy_value() if value is None else value
+
+        def lower(context: Any, builder: ir.IRBuilder, sig: Any, values: Sequence[Any]) -> Any:
+            value = self.emit(Site(builder, sig.args, sig.return_type), *values)
+            return context.get_dummy_value() if value is None else value
+
+        lower.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
+        return lower
+
+
+def _signature(context: Any, builder: Any, sig: Any, values: Any) -> None: ...
+
+
+_SIGNATURE = inspect.signature(_signature)
+"""Numba asks for it at every call of a primitive: given, it isn't worked out each time."""
 
 
 class PrimitiveType(types.Callable, types.Opaque):

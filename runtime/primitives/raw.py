@@ -33,31 +33,39 @@ def _int64s(result: types.Type, least: int = 1, most: int = 16) -> Infer:
     return infer
 
 
-def _peek(site: Site, address: ir.Value) -> ir.Value:
-    kind = in_memory(site.result)
-    value = site.builder.load(site.builder.inttoptr(address, kind.as_pointer()), align=1)
+def _at(site: Site, kind: ir.Type, address: ir.Value, offset: tuple[ir.Value, ...]) -> ir.Value:
+    place = site.builder.add(address, offset[0]) if offset else address
+    return site.builder.inttoptr(place, kind.as_pointer())
+
+
+def _peek(site: Site, address: ir.Value, *offset: ir.Value) -> ir.Value:
+    """The value at an address, or at one and an offset in bytes."""
+    value = site.builder.load(_at(site, in_memory(site.result), address, offset), align=1)
     if site.result == types.boolean:
         return site.builder.icmp_unsigned("!=", value, ir.Constant(I8, 0))
     return value
 
 
 def _written(kind: types.Type) -> Infer:
-    def infer(address: types.Type, value: types.Type) -> types.Type | None:
-        fits = types.unliteral(address) == types.int64 and types.unliteral(value) == kind
-        return types.none if fits else None
+    def infer(*kinds: types.Type) -> types.Type | None:
+        *places, value = (types.unliteral(k) for k in kinds)
+        fits = 1 <= len(places) <= 2 and all(place == types.int64 for place in places)
+        return types.none if fits and value == kind else None
 
     return infer
 
 
-def _poke(site: Site, address: ir.Value, value: ir.Value) -> None:
-    b, kind = site.builder, in_memory(site.arguments[1])
-    if site.arguments[1] == types.boolean:
-        value = b.zext(value, I8)
-    b.store(value, b.inttoptr(address, kind.as_pointer()), align=1)
+def _poke(site: Site, address: ir.Value, *rest: ir.Value) -> None:
+    """Store a value, given last, at an address, or at one and an offset in bytes."""
+    *offset, value = rest
+    kind = site.arguments[-1]
+    if kind == types.boolean:
+        value = site.builder.zext(value, I8)
+    site.builder.store(value, _at(site, in_memory(kind), address, tuple(offset)), align=1)
 
 
 for _dtype, _kind in SCALARS.items():
-    primitive(f"peek_{_dtype}", _int64s(_kind, 1, 1))(_peek)
+    primitive(f"peek_{_dtype}", _int64s(_kind, 1, 2))(_peek)
     primitive(f"poke_{_dtype}", _written(_kind))(_poke)
 
 
@@ -123,3 +131,23 @@ def _copy_memory(site: Site, target: ir.Value, source: ir.Value, count: ir.Value
 def _fill_memory(site: Site, target: ir.Value, byte: ir.Value, count: ir.Value) -> None:
     pointer, value = site.builder.inttoptr(target, BYTES), site.builder.trunc(byte, I8)
     _memory_function(site, "memset", [BYTES, I8], [pointer, value, count])
+
+
+@primitive("equal_words", _int64s(types.boolean, 3, 3))
+def _equal_words(site: Site, left: ir.Value, right: ir.Value, count: ir.Value) -> ir.Value:
+    """Whether two tables of words are equal."""
+    b, zero, before = site.builder, ir.Constant(I64, 0), site.builder.block
+    head, body, after = (b.append_basic_block(f"equal_{part}") for part in ("head", "body", "end"))
+    b.branch(head)
+    b.position_at_end(head)
+    i = b.phi(I64)
+    i.add_incoming(zero, before)
+    more = b.icmp_signed("<", i, count)
+    b.cbranch(more, body, after)
+    b.position_at_end(body)
+    offset = b.shl(i, ir.Constant(I64, 3))
+    values = [b.load(_at(site, I64, table, (offset,)), align=1) for table in (left, right)]
+    i.add_incoming(b.add(i, ir.Constant(I64, 1)), body)
+    b.cbranch(b.icmp_signed("==", *values), head, after)
+    b.position_at_end(after)
+    return b.not_(b.icmp_signed("<", i, count))

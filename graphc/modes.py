@@ -1,0 +1,44 @@
+"""The ways to run a function, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphc.core.config import config
+from graphc.core.errors import ArgumentError
+from graphc.core.graph import Graph
+from graphc.core.node import user_frames
+from graphc.program import NumpyProgram, Options, Program
+
+
+def native_program(graph: Graph, options: Options) -> Program:
+    """A program that compiles; the passes are imported with the first one."""
+    from graphc.native import NativeProgram
+
+    return NativeProgram(graph, options)
+
+
+MAKERS: dict[str, Callable[[Graph, Options], Program]] = {
+    "numpy": NumpyProgram,
+    "native": native_program,
+}
+
+# What programs written for Theano ask for.
+ALIASES = {"FAST_RUN": "native", "FAST_COMPILE": "numpy"}
+
+
+def read_mode(mode: Any) -> str:
+    """The mode that a user asked for, or the configured one, as a key of `MAKERS`."""
+    wanted = config.mode if mode is None else mode
+    if isinstance(wanted, str):
+        wanted = ALIASES.get(wanted, wanted)
+        if wanted in MAKERS:
+            return wanted
+    names = ", ".join(map(repr, [*MAKERS, *ALIASES]))
+    raise ArgumentError(f"function: mode {wanted!r} is none of {names}", at=user_frames())
+
+
+def compile_program(graph: Graph, options: Options) -> Program:
+    """The program of a graph in the mode that the options name."""
+    return MAKERS[options.mode](graph, options)

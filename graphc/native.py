@@ -1,0 +1,182 @@
+"""Native programs: optimise once, bind per set of sizes, run without Python between steps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphc.core.errors import BadIndexError
+from graphc.core.graph import Graph
+from graphc.core.node import Array, Variable, describe
+from graphc.core.plan import Plan, Step
+from graphc.passes.bind import bind
+from graphc.passes.blas import fold_products
+from graphc.passes.fuse import MEMBERS
+from graphc.passes.pipeline import EXPANDED, SIMPLIFY, Optimised, optimise
+from graphc.passes.rewrite import rewrite
+from graphc.passes.specialise import (
+    Sized,
+    expand,
+    materialise,
+    size_numbers,
+    specialise,
+)
+from graphc.program import Options
+from graphc.runtime.bound import Bound
+from graphc.runtime.reference import evaluate
+
+KEPT = 16  # plans that a program keeps, one per set of sizes
+
+
+@dataclass
+class Kernel:
+    """What `Function.kernels` lists: one kernel's source in every form.
+
+    Attributes
+    ----------
+    source : str
+        The readable Python function.
+    name : str
+        The operations that it does.
+    """
+
+    name: str
+    source: str
+    compiled: Any
+
+    @property
+    def llvm(self) -> str:
+        """The optimised LLVM IR."""
+        return str(self.compiled.llvm)
+
+    @property
+    def asm(self) -> str:
+        """The machine code as assembly."""
+        return str(self.compiled.asm)
+
+    def __repr__(self) -> str:
+        return f"<kernel: {self.name}>"
+
+
+class NativeProgram:
+    """A graph on its way through optimisation, binding and native execution."""
+
+    def __init__(self, graph: Graph, options: Options) -> None:
+        self.declared, self.options = graph, options
+        self.optimised: Optimised = optimise(graph)
+        self.graph = self.optimised.graph
+        self.numbers = size_numbers(self.graph)
+        self.shared = self.graph.shared()
+        self.bound: OrderedDict[Any, Bound] = OrderedDict()
+        self.latest: Bound | None = None
+        self.lock = threading.RLock()
+        self.entry: Any = None
+        self.decisions: list[str] = []
+        self.binding_seconds = 0.0
+        for variable in self.shared:
+            variable.storage.watchers.add(self)
+
+    def storage_moved(self) -> None:
+        """A shared variable has another array: addresses are looked up again."""
+        self.entry = None
+        self.latest = None
+        for bound in self.bound.values():
+            bound.stale = True
+
+    # --- calling ----------------------------------------------------------------------
+
+    def call(self, arrays: list[Array]) -> list[Array]:
+        """The outputs for checked arguments; performs the updates."""
+        with self.lock:
+            bound = self.bound_for(arrays)
+            results = bound.run(arrays)
+            self.latest = bound
+            self.entry = bound.entry
+            return results
+
+    def bound_for(self, arrays: list[Array]) -> Bound:
+        """The plan for the sizes of these arguments, made when they are new."""
+        values = self._number_values(arrays)
+        key = (
+            tuple(a.shape for a in arrays),
+            tuple(s.storage.array.shape for s in self.shared),
+            tuple(values.values()),
+        )
+        bound = self.bound.get(key)
+        if bound is None:
+            bound = self.bound[key] = self._bind(arrays, values)
+            while len(self.bound) > KEPT:
+                self.bound.popitem(last=False)
+        else:
+            self.bound.move_to_end(key)
+        if bound.stale:
+            bound.relocate()
+        return bound
+
+    def _number_values(self, arrays: list[Array]) -> dict[Variable, int]:
+        if not self.numbers:
+            return {}
+        found = evaluate(self.numbers, dict(zip(self.graph.inputs, arrays)))
+        return {v: int(n) for v, n in zip(self.numbers, found)}
+
+    def _bind(self, arrays: list[Array], values: dict[Variable, int]) -> Bound:
+        start = time.perf_counter()
+        sized = self._sized(arrays, values)
+        plan = self._plan(sized)
+        bound = Bound(plan, self, single=self.options.single)
+        self.binding_seconds += time.perf_counter() - start
+        return bound
+
+    def _sized(self, arrays: list[Array], values: dict[Variable, int]) -> Sized:
+        shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
+        shapes.update({s: s.storage.array.shape for s in self.shared})
+        sized = specialise(self.graph, shapes, values)
+        again = SIMPLIFY[-1](sized.graph, sized.interner, [])
+        sized = expand(replace(sized, graph=again))
+        simple = rewrite(sized.graph, EXPANDED, sized.interner, [])
+        folded = fold_products(simple, sized.interner)
+        return materialise(replace(sized, graph=folded))
+
+    def _plan(self, sized: Sized) -> Plan:
+        return bind(sized, MEMBERS)
+
+    # --- errors -----------------------------------------------------------------------
+
+    def failed(self, step: Step, code: int, record: Array) -> Exception:
+        """The error for a step that stopped, about the user's line."""
+        about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
+        index, size = int(record[0]), int(record[1])
+        return BadIndexError(
+            f"index {index} is outside an axis of size {size}, in {describe(about)}",
+            f"indices go from {-size} to {size - 1}; no shared variable was changed by this call",
+            about.where,
+        )
+
+    # --- inspection -------------------------------------------------------------------
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the latest call."""
+        return self._latest().plan
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernels of the latest call's plan, each once."""
+        bound = self._latest()
+        found: dict[int, Kernel] = {}
+        for step, function in zip(bound.plan.steps, bound.linked.functions):
+            if function is not None and step.routine == "kernel":
+                found.setdefault(function.address, Kernel(step.label, step.source, function))
+        return list(found.values())
+
+    def _latest(self) -> Bound:
+        if self.latest is None:
+            if not self.bound:
+                raise RuntimeError(
+                    "plans and kernels are made for sizes: call the function once, then look"
+                )
+            return next(reversed(self.bound.values()))
+        return self.latest
