@@ -6,6 +6,7 @@ of sizes.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,14 +64,17 @@ class Binder:
 
     def run(self) -> Plan:
         order = self.graph.nodes()
+        self.readers = Counter(a for v in order for a in v.args)
+        self.readers.update(self.graph.roots)
         tasks = self.fuser.run(order)
         self._find_outputs(tasks)
         for t in tasks:
             self._analyse(t)
         leaf_of = {s: leaf for leaf, s in self.sized.origin.items()}
         roots = self.graph.roots[len(self.graph.outputs) :]
+        chains = {new: self._chain(new) for new in roots}
         updated = {
-            leaf_of[s]: self.fuser.task_of[new]
+            leaf_of[s]: self.fuser.task_of[chains[new][0]]
             for (s, _), new in zip(self.graph.updates, roots)
             if s in leaf_of
         }
@@ -80,9 +84,11 @@ class Binder:
         demands = [self._demand(t) for t in ordered]
         numbers = {v: k for k, v in enumerate(self.graph.outputs)}
         updates = {
-            new: (s, leaf_of.get(s)) for (s, _), new in zip(self.graph.updates, roots)
+            v: (s, leaf_of.get(s))
+            for (s, _), new in zip(self.graph.updates, roots)
+            for v in chains[new]
         }
-        found = assign(demands, numbers, updates, self._leaf_places())
+        found = assign(demands, numbers, updates, self._leaf_places(), set(roots))
         for k, t in enumerate(ordered):
             self._lower(t, found, found.scratch[k], found.aliases[k])
         outputs = [(v.dtype, shape_of(v)) for v in self.graph.outputs]
@@ -93,6 +99,17 @@ class Binder:
             else:
                 moved.append((s, v, found.places[v]))
         return Plan(self.steps, found.places, found.total, outputs, moved=moved)
+
+    def _chain(self, new: Variable) -> list[Variable]:
+        """A new value made by products that accumulate into one memory, first one first."""
+        chain = [new]
+        readers = self.readers
+        while chain[0].op is not None and chain[0].op.name == "gemm":
+            before = chain[0].args[0]
+            if before.op is None or before.op.name != "gemm" or readers[before] != 1:
+                break
+            chain.insert(0, before)
+        return chain
 
     def _leaf_places(self) -> dict[Variable, Place]:
         places: dict[Variable, Place] = {}

@@ -15,10 +15,11 @@ from graphc.core.node import Constant, Variable, made_at
 from graphc.core.op import apply, building_with
 from graphc.ops.elementwise import mul, neg, true_div
 from graphc.ops.linalg import gemm
-from graphc.ops.shape import alloc
+from graphc.ops.shape import alloc, dimshuffle
 from graphc.passes.layout import trace
 
 LINEAR = ("add", "sub", "neg", "mul", "true_div")
+SCALING = ("neg", "mul", "true_div")
 BLAS_DTYPES = ("float32", "float64")
 
 
@@ -68,7 +69,7 @@ def _fold(
         one = Constant(1, v.dtype)
         start, beta = _start(others, done, v)
         for t in products:
-            a, b = (done[m] for m in t.matrix.args)
+            a, b = _operands(t.matrix, done)
             alpha = one if t.coefficient is None else done.get(t.coefficient, t.coefficient)
             start = apply(gemm, (start, a, b, alpha, beta), {})
             beta = one
@@ -103,12 +104,30 @@ def _coefficient(t: Term, done: dict[Variable, Variable], dtype: str) -> Variabl
 def _sum(parts: Sequence[Variable]) -> Variable:
     total = parts[0]
     for p in parts[1:]:
-        total = total + p  # type: ignore[operator]
+        if isinstance(total, Constant) and isinstance(p, Constant):
+            total = Constant(total.data + p.data, p.dtype)
+        else:
+            total = total + p  # type: ignore[operator]
     return total
 
 
 def _is_product(v: Variable, readers: dict[Variable, list[Variable]]) -> bool:
+    """Whether a term is a product, or a transposed one, that nobody else reads."""
+    if _is_transposed(v) and len(readers[v]) == 1:
+        v = v.args[0]
     return v.op is not None and v.op.name == "dot" and len(readers[v]) == 1
+
+
+def _is_transposed(v: Variable) -> bool:
+    return v.op is not None and v.op.name == "dimshuffle" and v.attrs["pattern"] == (1, 0)
+
+
+def _operands(v: Variable, done: dict[Variable, Variable]) -> tuple[Variable, Variable]:
+    """The factors of a product; ``(A B).T`` is ``B.T A.T``, of views."""
+    if _is_transposed(v):
+        a, b = v.args[0].args
+        return dimshuffle(done[b], 1, 0), dimshuffle(done[a], 1, 0)
+    return done[v.args[0]], done[v.args[1]]
 
 
 def scalar_of(v: Variable) -> Variable | None:
@@ -127,7 +146,8 @@ def _terms(root: Variable, readers: dict[Variable, list[Variable]]) -> list[Term
     stack: list[tuple[Variable, Variable | None]] = [(root, None)]
     while stack:
         v, c = stack.pop()
-        inside = v is root or len(readers[v]) == 1
+        # A scaled matrix costs nothing to scale again; other terms are taken apart only here.
+        inside = v is root or len(readers[v]) == 1 or (v.op is not None and v.op.name in SCALING)
         if v.op is None or v.op.name not in LINEAR or not inside:
             found.append(Term(v, c))
             continue
@@ -156,7 +176,7 @@ def _parts(
         divisor = scalar_of(b)
         if divisor is None or a.type.shape != shape:
             return None
-        return [(a, true_div(Constant(1, v.dtype) if c is None else c, divisor))]
+        return [(a, _over(Constant(1, v.dtype) if c is None else c, divisor))]
     for matrix, factor in ((a, b), (b, a)):
         scalar = scalar_of(factor)
         if scalar is not None and matrix.type.shape == shape:
@@ -173,3 +193,10 @@ def _times(c: Variable | None, factor: Variable) -> Variable:
     if isinstance(factor, Constant) and factor.data == -1:
         return neg(c)
     return mul(c, factor)
+
+
+def _over(c: Variable, divisor: Variable) -> Variable:
+    """A quotient of coefficients; of numbers, a number."""
+    if isinstance(c, Constant) and isinstance(divisor, Constant) and divisor.data != 0:
+        return Constant(c.data / divisor.data, c.dtype)
+    return true_div(c, divisor)

@@ -380,7 +380,10 @@ def _innermost(group: Group) -> int | None:
     for v in group.members:
         domain = [a for a in group.domain[v] if a is not None]
         if domain:
-            votes[domain[-1]] = votes.get(domain[-1], 0) + len(domain)
+            work = 1
+            for a in domain:
+                work *= group.sizes[a]
+            votes[domain[-1]] = votes.get(domain[-1], 0) + work
     return max(sorted(votes), key=lambda a: votes[a]) if votes else None
 
 

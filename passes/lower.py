@@ -78,19 +78,22 @@ def _may_alias(
     strides = nest.bindings[w.name].strides
     once = nest.kernel.post, nest.kernel.columns
     exact = {n for n in names if _same_elements(nest, nest.bindings[n], strides)}
-    stored = False
+    stored, loops = False, range(len(nest.extents))
+    rows = [nest.kernel.row, *(p.row for p in nest.kernel.phases)]
     for statements in sections(nest.kernel):
         last = any(statements is o for o in once)
         for s in statements:
             if isinstance(s, Store) and s.operand == w.name:
                 stored = True
+                if any(statements is r for r in rows):
+                    loops = range(len(nest.kernel.outer))
                 if len(exact) < len(names) and not last:
                     return False
             elif isinstance(s, Load) and s.operand in names:
                 if stored or ((s.offset or s.operand not in exact) and last):
                     return False
-    covered = all(s != 0 or n == 1 for s, n in zip(strides, nest.extents))
-    return covered or all(_stored_in(w.name, o) for o in [once[0] + once[1]])
+    covered = all(strides[k] != 0 or nest.extents[k] == 1 for k in loops)
+    return covered or _stored_in(w.name, once[0] + once[1])
 
 
 def _stored_in(operand: str, statements: Sequence[Statement]) -> bool:
@@ -105,14 +108,38 @@ def _same_elements(nest: Nest, binding: Binding, strides: tuple[int, ...]) -> bo
 
 
 def alias(nest: Nest, read: Variable, written: str) -> Kernel:
-    """The kernel with every operand over `read` going through the pointer that writes."""
-    operands = [
-        replace(o, alias=written)
-        if (lay := nest.bindings[o.name].layout) is not None and lay.base is read and not o.written
-        else o
-        for o in nest.kernel.operands
-    ]
-    return replace(nest.kernel, operands=operands)
+    """The kernel with every operand over `read` going through the pointer that writes.
+
+    Operands with the strides of what is written become that operand, so that LLVM sees one
+    address; others keep their own strides over its pointer.
+    """
+    strides = nest.bindings[written].strides
+    exact, other = set(), set()
+    for o in nest.kernel.operands:
+        layout = nest.bindings[o.name].layout
+        if layout is not None and layout.base is read and not o.written:
+            same = _same_elements(nest, nest.bindings[o.name], strides)
+            (exact if same else other).add(o.name)
+
+    def renamed(statements: list[Statement]) -> list[Statement]:
+        return [
+            replace(s, operand=written) if isinstance(s, Load) and s.operand in exact else s
+            for s in statements
+        ]
+
+    kernel = nest.kernel
+    return replace(
+        kernel,
+        operands=[
+            replace(o, alias=written) if o.name in other else o
+            for o in kernel.operands if o.name not in exact
+        ],
+        top=renamed(kernel.top),
+        row=renamed(kernel.row),
+        phases=[Phase(renamed(p.elem), p.accumulators, renamed(p.row)) for p in kernel.phases],
+        post=renamed(kernel.post),
+        columns=renamed(kernel.columns),
+    )  # fmt: skip
 
 
 # --- collapsing -----------------------------------------------------------------------

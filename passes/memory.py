@@ -83,6 +83,7 @@ def assign(
     outputs: Mapping[Variable, int],
     updates: Mapping[Variable, tuple[SharedVariable, Variable | None]],
     leaves: Mapping[Variable, Place],
+    roots: set[Variable],
 ) -> Assignment:
     """Give every made value a place.
 
@@ -96,15 +97,18 @@ def assign(
         old value comes later; others are copied there at the end (`late`).
     leaves : mapping
         Places of inputs and shared variables.
+    roots : set
+        Those keys of `updates` that are the new values; others are on the way to them.
     """
-    return _Assigner(demands, outputs, updates, leaves).run()
+    return _Assigner(demands, outputs, updates, leaves, roots).run()
 
 
 class _Assigner:
-    def __init__(self, demands, outputs, updates, leaves) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, demands, outputs, updates, leaves, roots) -> None:  # type: ignore[no-untyped-def]
         self.demands: Sequence[Demand] = demands
         self.outputs: Mapping[Variable, int] = outputs
         self.updates: Mapping[Variable, tuple[SharedVariable, Variable | None]] = updates
+        self.roots: set[Variable] = roots
         self.result = Assignment(dict(leaves), [], [], [], 0)
         self.arena = Arena()
         self.last: dict[Variable, int] = {}
@@ -161,6 +165,11 @@ class _Assigner:
         self, k: int, demand: Demand, v: Variable, aliases: list[tuple[Variable, Variable]]
     ) -> bool:
         shared, leaf = self.updates[v]
+        before = next((u for made, u in demand.inplace if made is v and u in self.updates), None)
+        if before is not None and self.result.places[before].kind == "shared":
+            self.result.places[v] = self.result.places[before]
+            aliases.append((v, before))
+            return True
         fits = shared.storage.array.shape == v.type.shape
         reader = leaf is not None and leaf in demand.reads
         pair = (v, leaf) in demand.inplace
@@ -170,8 +179,9 @@ class _Assigner:
             if reader and leaf is not None:
                 aliases.append((v, leaf))
             return True
-        self.result.late.append((shared, v))
-        self.late.add(v)
+        if v in self.roots:
+            self.result.late.append((shared, v))
+            self.late.add(v)
         return False
 
 

@@ -34,6 +34,8 @@ from graphc.passes.layout import Layout, Layouts, c_strides, shape_of, trace
 
 EXPENSIVE = 8.0  # operations from this cost on are kept between phases, not done again
 SMALL_INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64", "bool")
+# By dtype: divisors below and above which a reciprocal is scaled, and the power of two for it.
+WIDE = {"float32": ("1e-36", "1e36", 2.0**64), "float64": ("1e-300", "1e300", 2.0**512)}
 
 
 @dataclass
@@ -298,9 +300,42 @@ class _Builder:
             text = lower.template.format(*args, T=kind)
             if v.dtype in SMALL_INTEGERS and v.args[-1].dtype == v.dtype:
                 text = f"{cast}({text})"
+        if v.op.name == "true_div" and scope.level == "elem" and v.dtype in WIDE:  # type: ignore
+            text = self._by_reciprocal(v, args, scope) or text
         name = self._fresh()
         scope.out.append(Let(name, text))
         return name
+
+    def _by_reciprocal(self, v: Variable, args: Sequence[str], scope: Scope) -> str | None:
+        """Division by a row's value as a product: ``x / d = (x * r) * s``, ``r = 1 / (d s)``.
+
+        The power of two `s` keeps `r` normal where `d` is tiny or huge.
+        """
+        row = self.rows[scope.index]
+        divisor = next((s for s in (row, self.top) if self._defined(args[1], s)), None)
+        if divisor is None or self.roles.lanes:
+            return None
+        key = ("reciprocal", args[1])
+        found = self._visible(key, scope)
+        if found is None:
+            kind, (tiny, huge, power) = v.dtype, WIDE[v.dtype]
+            scale, found = self._fresh(), self._fresh()
+            d = args[1]
+            down = f"select(abs({d}) > {kind}({huge}), {kind}({1 / power!r}), {kind}(1))"
+            text = f"select(abs({d}) < {kind}({tiny}), {kind}({power!r}), {down})"
+            divisor.out.append(Let(scale, text))
+            divisor.out.append(Let(found, f"{kind}(1) / ({d} * {scale})"))
+            divisor.names[key] = found
+            divisor.names["scale", found] = scale
+        return f"{args[0]} * {found} * {self._visible(('scale', found), scope)}"
+
+    def _defined(self, name: str, scope: Scope) -> bool:
+        chain: Scope | None = scope
+        while chain is not None:
+            if any(isinstance(s, Let | Load) and s.name == name for s in chain.out):
+                return True
+            chain = chain.parent
+        return False
 
     def _argument(self, v: Variable, k: int, scope: Scope) -> str:
         """Operand `k` of a member: another member, a constant, an index, or memory."""

@@ -295,8 +295,7 @@ def reduction_of_shuffled(node: Variable) -> Variable | None:
     x, pattern, axes = inner.args[0], inner.attrs["pattern"], node.attrs["axes"]
     if any(x.type.shape[k] != 1 for k in range(x.ndim) if k not in pattern):
         return None
-    gone = [k for k in range(x.ndim) if k not in pattern]
-    over = sorted({pattern[k] for k in axes if pattern[k] != "x"} | set(gone))
+    over = sorted(pattern[k] for k in axes if pattern[k] != "x")
     kept = [k for k in range(x.ndim) if k not in over]
     order = [pattern[k] for k in range(len(pattern)) if k not in axes]
     assert node.op is not None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 LINE = 64
+SHARED = 512
+"""Bytes up to which arrays are cut from one block; a block lives as long as any of them."""
 
 
 class Memory(np.ndarray):
@@ -33,9 +35,20 @@ def address_of(array: np.ndarray) -> int:
 
 def empty(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     """Return an uninitialised array in C order that starts on a cache line."""
-    size = math.prod(shape) * dtype.itemsize
-    whole = np.ndarray.__new__(Memory, (size + LINE,), np.uint8)
-    return np.ndarray(tuple(shape), dtype, whole, -address_of(whole) % LINE)
+    return empties(1, shape, dtype)[0]
+
+
+def empties(count: int, shape: Sequence[int], dtype: np.dtype) -> list[np.ndarray]:
+    """Return several such arrays; small ones share one block of memory."""
+    sizes, step = tuple(shape), rounded(math.prod(shape) * dtype.itemsize)
+    together = count if step <= SHARED else 1
+    arrays: list[np.ndarray] = []
+    while len(arrays) < count:
+        whole = np.ndarray.__new__(Memory, (together * step + LINE,), np.uint8)
+        start = -address_of(whole) % LINE
+        places = range(start, start + together * step, step) if step else (0,) * together
+        arrays += [np.ndarray(sizes, dtype, whole, place) for place in places]
+    return arrays
 
 
 class Arena:

@@ -119,7 +119,7 @@ def _make(key: str, kind: str, text: str, name: str, symbol: str) -> Compiled:
     origin = "disk"
     if address is None:
         origin = "compiled"
-        code = _machine().object_code(_ir_of(text, symbol, kind))
+        code = _machine().object_code(_ir_of(text, symbol, kind), quick=kind == PLAIN)
         address = _machine().load(code, symbol)
         store.save(key, symbol, code)
     seconds = time.perf_counter() - start
@@ -138,7 +138,8 @@ def _ir_of(text: str, symbol: str, kind: str) -> str:
     if kind == IR:
         return text
     machine = _machine()
-    ir = _frontend().lower(text, symbol, masked=machine.has_masks(), plain=kind == PLAIN)
+    plain = kind == PLAIN
+    ir = _frontend().lower(text, symbol, masked=machine.has_masks() and not plain, plain=plain)
     return machine.widened(ir)
 
 

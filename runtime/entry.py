@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphc.runtime import layout, natives
-from graphc.runtime.buffers import address_of, empty
+from graphc.runtime.buffers import address_of, empties, empty
 from graphc.runtime.compile import compile_plain
 from graphc.runtime.entry_source import Input, Output, Process, Table, source
 
@@ -159,8 +159,11 @@ class BoundEntry:
     def _fitting(self, number: int, array: np.ndarray) -> np.ndarray:
         """The array, or a copy of it that the native entry takes."""
         spec, strides = self.inputs[number], self._strides[number]
-        if not isinstance(array, np.ndarray) or array.shape != spec.shape:
-            raise ValueError(f"argument {number} has to be an array of shape {spec.shape}")
+        array = np.asanyarray(array)
+        if array.shape != spec.shape or array.dtype != spec.dtype:
+            if array.dtype.newbyteorder("=") != spec.dtype or array.shape != spec.shape:
+                wanted, given = (spec.dtype, spec.shape), (array.dtype, array.shape)
+                raise ValueError(f"argument {number} has to be {wanted}, not {given}")
         moved = any(n > 1 and a != b for n, a, b in zip(spec.shape, array.strides, strides))
         start = address_of(array)
         end = start + max(array.nbytes, 1)
@@ -179,7 +182,7 @@ class BoundEntry:
         """Replace the arrays that the user holds by new ones; more of them if they are small."""
         with self._lock:
             for k, spec in enumerate(self.outputs):
-                if not any(_is_free(pool, i) for pool in [self._pools[k]] for i in range(len(pool))):
+                if not any(_is_free(self._pools[k], i) for i in range(len(self._pools[k]))):
                     self._set_pool(k, self._depth(spec, len(self._pools[k])))
 
     def _depth(self, spec: OutputSpec, before: int) -> int:
@@ -190,7 +193,7 @@ class BoundEntry:
 
     def _set_pool(self, number: int, depth: int) -> None:
         spec = self.outputs[number]
-        pool = [empty(spec.shape, spec.dtype) for _ in range(depth)]
+        pool = empties(depth, spec.shape, spec.dtype)
         addresses = np.array([id(array) for array in pool], np.int64)
         # Another thread may be inside with an array of the old pool: it holds a reference.
         self._output_words[number, Output.POOL_COUNT] = 0

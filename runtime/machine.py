@@ -45,14 +45,15 @@ def has_masks() -> bool:
     return "+avx512vl" in host().features.split(",")
 
 
-def optimised(text: str) -> llvm.ModuleRef:
-    """The module of an IR text after LLVM's passes."""
+def optimised(text: str, quick: bool = False) -> llvm.ModuleRef:
+    """The module of an IR text after LLVM's passes; `quick`: without those for long loops."""
     machine = _target_machine()
     module = llvm.parse_assembly(text)
     module.triple, module.data_layout = machine.triple, str(machine.target_data)
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    options = llvm.create_pipeline_tuning_options(speed_level=1 if quick else 3)
     options.slp_vectorization = False
+    options.loop_vectorization = options.loop_unrolling = not quick
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return module
@@ -63,9 +64,9 @@ def widened(text: str) -> str:
     return _DEFINITION.sub(rf"\1 {WIDE}\2", text)
 
 
-def object_code(text: str) -> bytes:
+def object_code(text: str, quick: bool = False) -> bytes:
     """The object file of an IR text, optimised."""
-    return bytes(_target_machine().emit_object(optimised(text)))
+    return bytes(_target_machine().emit_object(optimised(text, quick)))
 
 
 def assembly(text: str) -> str:
