@@ -11,6 +11,7 @@ import numpy as np
 from graphc.arguments import Parameter
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.graph import Graph, substitute
+from graphc.core.plan import FAILED, Outcome
 from graphc.core.node import Array, SharedVariable, Storage, Variable, describe, user_frames
 from graphc.modes import compile_program
 from graphc.program import Options, Program, results_of
@@ -63,9 +64,19 @@ class Function:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not kwargs and self._entry is not None:
             result = self._entry(*args)
-            if result is not NotImplemented:
+            if result.__class__ is not Outcome:
                 return result
+            if result is FAILED:
+                self._report()
         return self._call(args, kwargs)
+
+    def _report(self) -> None:
+        """Raise what stopped a native call, unless it only asks for another plan."""
+        error = self.program.failure()
+        if error is not None:
+            if isinstance(error, GraphError):
+                self._add_context(error)
+            raise error
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call with all checks and conversions."""

@@ -11,7 +11,7 @@ from typing import Any
 from graphc.core.errors import BadIndexError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, Variable, describe
-from graphc.core.plan import Plan, Step
+from graphc.core.plan import Plan
 from graphc.passes.bind import bind
 from graphc.passes.blas import fold_products
 from graphc.passes.fuse import MEMBERS
@@ -126,7 +126,7 @@ class NativeProgram:
         start = time.perf_counter()
         sized = self._sized(arrays, values)
         plan = self._plan(sized)
-        bound = Bound(plan, self, single=self.options.single)
+        bound = Bound(plan, self, self.options.returns)
         self.binding_seconds += time.perf_counter() - start
         return bound
 
@@ -145,9 +145,13 @@ class NativeProgram:
 
     # --- errors -----------------------------------------------------------------------
 
-    def failed(self, step: Step, code: int, record: Array) -> Exception:
-        """The error for a step that stopped, about the user's line."""
-        about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
+    def failure(self) -> Exception | None:
+        """What stopped the latest call of `entry`; None where another plan will do."""
+        with self.lock:
+            return self._latest().failure()
+
+    def failed(self, about: Variable, record: Array) -> Exception:
+        """The error for a check that failed, about the user's line."""
         index, size = int(record[0]), int(record[1])
         return BadIndexError(
             f"index {index} is outside an axis of size {size}, in {describe(about)}",

@@ -28,8 +28,8 @@ class Options:
         A key of `graphc.modes.MAKERS`.
     name : str or None
         The function's name, for listings.
-    single : bool
-        Whether `entry` returns the one output itself; otherwise it returns a list.
+    returns : {"one", "list", "none"}
+        In which form `entry` returns results.
     borrow_inputs, borrow_outputs : tuple of bool
         Per input, whether it may be overwritten or shared with outputs; per output,
         whether it may share memory with inputs, shared variables or later results.
@@ -39,7 +39,7 @@ class Options:
 
     mode: str
     name: str | None = None
-    single: bool = False
+    returns: str = "list"
     borrow_inputs: tuple[bool, ...] = ()
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
@@ -48,15 +48,19 @@ class Options:
 class Program(Protocol):
     """A graph ready to run.
 
-    `entry` is None, or takes a call's raw positional arguments and returns the result
-    (one array if the options say `single`, else a list), or NotImplemented for anything
-    that it wants checked and converted first. It may change after a call.
+    `entry` is None, or takes a call's raw positional arguments and returns the result in
+    the form that the options say, or an `Outcome` for anything that it wants checked and
+    converted first. It may change after a call.
     """
 
     entry: Callable[..., Any] | None
 
     def call(self, arrays: list[Array]) -> list[Array]:
         """The outputs for arguments of the declared dtypes and ranks; performs the updates."""
+        ...
+
+    def failure(self) -> Exception | None:
+        """What stopped the latest call of `entry`; None where another plan will do."""
         ...
 
 
@@ -67,6 +71,9 @@ class NumpyProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options
+
+    def failure(self) -> Exception | None:
+        return None
 
     def call(self, arrays: list[Array]) -> list[Array]:
         graph = self.graph

@@ -71,7 +71,7 @@ class Binder:
         for t in tasks:
             self._analyse(t)
         leaf_of = {s: leaf for leaf, s in self.sized.origin.items()}
-        roots = self.graph.roots[len(self.graph.outputs) :]
+        roots = [new for _, new in self.graph.updates]
         chains = {new: self._chain(new) for new in roots}
         updated = {
             leaf_of[s]: self.fuser.task_of[chains[new][0]]
@@ -98,7 +98,10 @@ class Binder:
                 self._store_shared(s, v, found.places[v])
             else:
                 moved.append((s, v, found.places[v]))
-        return Plan(self.steps, found.places, found.total, outputs, moved=moved)
+        return Plan(
+            self.steps, found.places, found.total, list(self.graph.inputs), outputs, moved=moved,
+            updated=[s for s, _ in self.graph.updates], guards=frozenset(self.graph.guards),
+        )  # fmt: skip
 
     def _chain(self, new: Variable) -> list[Variable]:
         """A new value made by products that accumulate into one memory, first one first."""

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.core.graph import Graph, Interner
+from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
 from graphc.core.op import Expand, apply, building_with
-from graphc.ops.elementwise import copy_
+from graphc.ops.elementwise import abs_, copy_, sub
+from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import alloc, expand_axes
 from graphc.passes.fuse import is_generator
@@ -80,14 +81,31 @@ def specialise(
             origin[sized] = leaf
         for number, value in numbers.items():
             done[number] = interner.leaf(Constant(value, "int64", where=number.where))
+    guards = _guards(interner, dict(done), numbers)
     interner.rebuild(order, done, resolve)
     for old, new in done.items():
         interner.note(new, old)
     updates = tuple((s, done[new]) for s, new in graph.updates)
     sized_graph = Graph(
-        tuple(done[v] for v in graph.inputs), tuple(done[v] for v in graph.outputs), updates
+        tuple(done[v] for v in graph.inputs),
+        tuple(done[v] for v in graph.outputs),
+        updates,
+        guards,
     )
     return Sized(sized_graph, interner, origin)
+
+
+def _guards(
+    interner: Interner, done: dict[Variable, Variable], numbers: Mapping[Variable, int]
+) -> tuple[Variable, ...]:
+    """Checks, part of the plan, that the size numbers of a call are those it was made for."""
+    for number in numbers:
+        done.pop(number, None)
+    interner.rebuild(toposort(numbers), done, resolve)
+    with building_with(interner):
+        return tuple(
+            checked_index(abs_(sub(done[number], value)), 1) for number, value in numbers.items()
+        )
 
 
 def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:

@@ -19,7 +19,7 @@ from graphc.passes.stability import STABLE
 RULES: tuple[Rule, ...] = CANONICAL + STABLE
 STABLE_NAMES = frozenset(r.name for r in STABLE)
 ROOTS = frozenset(root for r in STABLE for root in r.roots)
-KEYS = frozenset(("exp", "sigmoid", "softmax", "sqr"))  # without one, nothing overflows
+KEYS = frozenset(("exp", "sigmoid", "softmax"))  # without one, nothing overflows
 REACH = 12  # how far above one of these a rule's root may lie
 
 
@@ -60,10 +60,19 @@ def _above_keys(order: Sequence[Variable]) -> dict[Variable, int]:
         if v.op.name in KEYS:
             found[v] = 0
             continue
+        if v.op.name == "sqrt" and _is_square(v.args[0]):
+            found[v.args[0]] = 0
         distance = min((found[a] for a in v.args if a in found), default=REACH)
         if distance < REACH:
             found[v] = distance + 1
     return found
+
+
+def _is_square(v: Variable) -> bool:
+    """Whether a square root of this is an absolute value."""
+    if v.op is None:
+        return False
+    return v.op.name in ("sqr", "pow") or (v.op.name == "mul" and v.args[0] is v.args[1])
 
 
 class _Shadow:

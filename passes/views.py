@@ -33,11 +33,20 @@ def dim_of_source(node: Variable) -> Variable | None:
     if isinstance(size, int):
         return Constant(size, "int64")
     if len(size) != 1:
-        return None
+        return _dim_of_operand(x, size)
     ((source, k),) = size
     if k == VALUE:
         return source if source.dtype == "int64" else None
     return dim(source, k) if source is not x else None
+
+
+def _dim_of_operand(x: Variable, size: Size) -> Variable | None:
+    """The size of an operand's axis that comes from the same several sources."""
+    for a in x.args:
+        for k, n in enumerate(sizes(a)):
+            if n == size:
+                return dim(a, k)
+    return None
 
 
 @rewrites("maximum", on=("dim",))

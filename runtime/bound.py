@@ -8,34 +8,108 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.node import Array, as_storage
-from graphc.core.plan import Plan
+from graphc.core.plan import FAILED, Plan
 from graphc.runtime import natives
+from graphc.runtime.buffers import empty
+from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
 
 
-class Bound:
-    """One plan in memory, and the ways to run it."""
+LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter
+FLOPS, BYTES = 5e10, 1e10  # a second, about
 
-    def __init__(self, plan: Plan, program: Any, single: bool = False) -> None:
+
+class Bound:
+    """One plan in memory, and the ways to run it.
+
+    Plans whose steps are all native run through a `BoundEntry`; those with host steps, or
+    with updates that change a shape, are walked from here.
+    """
+
+    def __init__(self, plan: Plan, program: Any, returns: str = "list") -> None:
         self.plan = plan
         self.program = program
-        self.single = single
+        self.returns = returns
         self.linked = link(plan)
         self.stale = False
-        self.entry: Any = None
         self.hosts = [k for k, s in enumerate(plan.steps) if s.routine == "host"]
         self.walk = natives.address("walk")
+        self.native: BoundEntry | None = None
+        if not self.hosts and not plan.moved:
+            self.native = self._make_entry()
+
+    @property
+    def entry(self) -> Any:
+        """The native way in, or None."""
+        return None if self.native is None else self.native.call
+
+    def _make_entry(self) -> BoundEntry:
+        base = self.linked.words.ctypes.data
+
+        def patches(found: list[tuple[int, int, int]], number: int) -> tuple[Any, ...]:
+            return tuple((offset, base + 8 * w) for n, offset, w in found if n == number)
+
+        inputs = [
+            InputSpec(dtypes.numpy_dtype(v.dtype), v.type.shape, patches(self.linked.inputs, k))
+            for k, v in enumerate(self.plan.inputs)
+        ]
+        outputs = [
+            OutputSpec(dtypes.numpy_dtype(dtype), shape, patches(self.linked.outputs, k))
+            for k, (dtype, shape) in enumerate(self.plan.outputs)
+        ]
+        guarded = [
+            (a.ctypes.data, a.ctypes.data + a.nbytes)
+            for v in self.updated() if (a := v.storage.array).nbytes
+        ]  # fmt: skip
+        work = sum(s.flops / FLOPS + s.bytes / BYTES for s in self.plan.steps)
+        return BoundEntry(
+            inputs, outputs, self.linked.table, returns=self.returns, guarded=guarded,
+            long=work > LONG, keep=(self.linked, [v.storage.array for v in self.shared()]),
+        )  # fmt: skip
 
     def relocate(self) -> None:
         """Look up the addresses of shared variables again."""
         self.linked.relocate()
+        if self.native is not None:
+            self.native = self._make_entry()
         self.stale = False
 
     def run(self, arrays: list[Array]) -> list[Array]:
         """The results for arguments of the sizes the plan is for."""
+        if self.native is None:
+            return self._run_from_here(arrays)
+        found = self.native.run(arrays)
+        if found is FAILED:
+            raise self.failure() or RuntimeError("a size changed while the plan ran")
+        if self.returns == "one":
+            return [found]
+        return [] if found is None else found
+
+    def failure(self) -> Exception | None:
+        """What stopped the latest native call; None if its sizes were not this plan's."""
+        assert self.native is not None
+        return self._error(*self.native.failure())
+
+    def _error(self, number: int, code: int) -> Exception | None:
+        step = self.plan.steps[number]
+        about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
+        if about in self.plan.guards:
+            return None
+        error: Exception = self.program.failed(about, self.linked.error)
+        return error
+
+    def shared(self) -> list[Any]:
+        """The shared variables that steps read or overwrite."""
+        return list(dict.fromkeys(v for v, _, _ in self.linked.shared))
+
+    def updated(self) -> list[Any]:
+        """The shared variables whose memory steps overwrite."""
+        return list(dict.fromkeys(self.plan.updated))
+
+    def _run_from_here(self, arrays: list[Array]) -> list[Array]:
         linked = self.linked
         given = [self._own(a) for a in arrays]
-        results = [np.empty(shape, dtype) for dtype, shape in self.plan.outputs]
+        results = [empty(shape, dtypes.numpy_dtype(d)) for d, shape in self.plan.outputs]
         for number, offset, word in linked.inputs:
             linked.words[word] = given[number].ctypes.data + offset
         for number, offset, word in linked.outputs:
@@ -53,20 +127,14 @@ class Bound:
                 return array.copy()
         return array
 
-    def updated(self) -> list[Any]:
-        """The shared variables whose memory steps overwrite."""
-        return [
-            p.owner for p in dict.fromkeys(self.plan.places.values()) if p.kind == "shared"
-        ]
-
     def _walk(self, given: list[Array], results: list[Array]) -> None:
         steps, start = self.linked.table, 0
         for stop in (*self.hosts, len(steps)):
             if stop > start:
                 code = natives.call(self.walk, steps.ctypes.data, start, stop)
                 if code:
-                    number, what = natives.failed_step(code)
-                    raise self.program.failed(self.plan.steps[number], what, self.linked.error)
+                    error = self._error(*natives.failed_step(code))
+                    raise error or RuntimeError("a size changed while the plan ran")
             if stop < len(steps):
                 self._host(stop, given, results)
             start = stop + 1

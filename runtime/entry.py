@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core.plan import FAILED, Outcome
 from graphc.runtime import layout, natives
 from graphc.runtime.buffers import address_of, empties, empty
 from graphc.runtime.compile import compile_plain
@@ -30,25 +31,12 @@ DEPTH, DEPTH_OF_LARGE, GREATEST_DEPTH = 4, 3, 64
 _WAIT = 20e-6  # seconds between two looks at a busy plan
 
 
-class Outcome:
-    """Why the native entry returned no outputs."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"<outcome {self.name}>"
-
-
 UNFIT = Outcome("unfit")
 """An argument isn't what the plan was bound to, or shares memory with what it updates."""
 BUSY = Outcome("busy")
 """Another thread is inside."""
 EMPTY = Outcome("empty")
 """All arrays of an output's pool are in the user's hands."""
-FAILED = Outcome("failed")
-"""A step returned a code; :meth:`BoundEntry.failure` tells which."""
-
 Patch = tuple[int, int]
 """An offset in bytes, and the address of the word that an array's address plus it goes to."""
 

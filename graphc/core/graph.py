@@ -26,16 +26,20 @@ FOLD_EAGERLY = 64  # elements up to which integer arithmetic on constants is don
 
 @dataclass(frozen=True)
 class Graph:
-    """Inputs, outputs, and new values of shared variables."""
+    """Inputs, outputs, and new values of shared variables.
+
+    `guards` are computed for their run-time checks only.
+    """
 
     inputs: tuple[Variable, ...]
     outputs: tuple[Variable, ...]
     updates: tuple[tuple[SharedVariable, Variable], ...] = ()
+    guards: tuple[Variable, ...] = ()
 
     @property
     def roots(self) -> tuple[Variable, ...]:
         """Everything that has to be computed."""
-        return self.outputs + tuple(new for _, new in self.updates)
+        return self.outputs + tuple(new for _, new in self.updates) + self.guards
 
     def nodes(self) -> list[Variable]:
         """All variables that the roots need, operands first."""
@@ -51,7 +55,8 @@ class Graph:
         """The same graph computing other things in the places of its roots."""
         count = len(self.outputs)
         new = tuple((s, r) for (s, _), r in zip(self.updates, roots[count:]))
-        return Graph(self.inputs, tuple(roots[:count]), new)
+        guards = tuple(roots[count + len(new) :])
+        return Graph(self.inputs, tuple(roots[:count]), new, guards)
 
 
 def toposort(roots: Iterable[Variable], leaves: Collection[Variable] = ()) -> list[Variable]:

@@ -97,14 +97,22 @@ class Step:
 
 @dataclass
 class Plan:
-    """Steps over places; what every value's place is, and how much memory that takes."""
+    """Steps over places; what every value's place is, and how much memory that takes.
+
+    `updated` are the shared variables that steps overwrite, `moved` those whose new value
+    has another shape and is stored after the steps. A check of one of the `guards` that
+    fails says that the plan is for other sizes.
+    """
 
     steps: list[Step]
     places: dict[Variable, Place]
     arena_bytes: int
+    inputs: list[Variable]
     outputs: list[tuple[str, tuple[int, ...]]]
     notes: list[str] = field(default_factory=list)
     moved: list[tuple[SharedVariable, Variable, Place]] = field(default_factory=list)
+    updated: list[SharedVariable] = field(default_factory=list)
+    guards: frozenset[Variable] = frozenset()
 
     def __str__(self) -> str:
         lines = [f"{len(self.steps)} steps, arena {size_text(self.arena_bytes)}"]
@@ -124,3 +132,17 @@ def size_text(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+class Outcome:
+    """Why a plan's native entry returned no results."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<outcome {self.name}>"
+
+
+FAILED = Outcome("failed")
+"""A step returned a code."""

@@ -58,7 +58,10 @@ def arccosh(x: Real) -> Real:
 def arctanh(x: Real) -> Real:
     """``log1p(2 a / (1 - a)) / 2`` with ``a = abs(x)``; infinite at 1, NaN beyond."""
     size = abs(x)
-    ratio = (size + size) / (1.0 - size)
-    result = log1p_above(ratio) * 0.5
+    below, below_error = fast_two_sum(x.constant(1.0), -size)
+    reciprocal = 1.0 / below
+    ratio = (size + size) * reciprocal
+    rest = ratio.fma(-below, size + size) - ratio * below_error
+    result = log1p_above(ratio, low=rest * reciprocal) * 0.5
     edge = where(size.equals(1.0), x.constant(math.inf), math.nan)
     return where(size < 1.0, result, edge).copysign(x)
