@@ -123,7 +123,7 @@ class Fuser:
         self.task_of: dict[Variable, Task] = {}
         self.tasks: list[Task] = []
         self.count = 0
-        self.by_leaf: dict[Variable, Group] = {}
+        self.by_leaf: dict[Variable, Variable] = {}  # of a leaf, its latest reader
 
     def run(self, order: Sequence[Variable]) -> list[Task]:
         """Tasks of all operations of a topological `order`."""
@@ -192,14 +192,15 @@ class Fuser:
         for a in v.args:
             source, _ = trace(a)
             if source not in self.task_of and not is_generator(source) and source.ndim:
-                self.by_leaf[source] = task
+                self.by_leaf[source] = v
 
     def _siblings(self, v: Variable) -> list[Group]:
         """Groups that read the same memory over the same sizes."""
         shape, found = loop_shape(v), {}
         for a in v.args:
-            group = self.by_leaf.get(trace(a)[0])
-            if group is not None and sorted(n for n in shape if n != 1) == sorted(group.sizes):
+            source = self.by_leaf.get(trace(a)[0])
+            group = None if source is None else self.task_of[source]
+            if isinstance(group, Group) and sorted(n for n in shape if n != 1) == sorted(group.sizes):
                 found[id(group)] = group
         return list(found.values())
 
@@ -264,7 +265,7 @@ class Fuser:
         """Take the members of `other`, whose values `v` reads, into `group`."""
         if len(other.members) + len(group.members) > self.limit:
             return False
-        if self.task_of[other.members[0]] is not other or other.first_user < group.number:
+        if other.first_user < group.number:
             return False
         renaming = _renaming(other, group, v)
         if renaming is None:
