@@ -201,12 +201,12 @@ FITS = {
         "(1 + x) exp(x**2) erfc(x) = p(t), t = (x - 3) / (x + 3)",
         lambda t: scaled_erfc(3 * (1 + t) / (1 - t)),
         lambda t: 1 / scaled_erfc(3 * (1 + t) / (1 - t)),
-        (-0.504, 0.803), {"float64": 19}, 2),
+        (-0.61, 0.803), {"float64": 19}, 2),
     "ERFC_SINGLE": Fit(
         "the same as far as float32 reaches",
         lambda t: scaled_erfc(3 * (1 + t) / (1 - t)),
         lambda t: 1 / scaled_erfc(3 * (1 + t) / (1 - t)),
-        (-0.504, 0.55), {"float32": 8}, 2),
+        (-0.61, 0.55), {"float32": 8}, 2),
     "GAMMALN_MIDDLE": Fit(
         "log(gamma(2 + s)) = s p(s)",
         lambda s: mp.loggamma(2 + s) / s, lambda s: abs(s / mp.loggamma(2 + s)),

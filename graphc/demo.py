@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc import tensor as T
+import graphc.tensor as T
 from graphc.api import function
 from graphc.compiled import Function
 from graphc.core.node import Array, SharedVariable, Variable
@@ -52,12 +52,12 @@ class Settings:
         Of weights, order and shifts. The split into training and test images is fixed.
     """
 
-    epochs: int = 40
-    batch: int = 32
+    epochs: int = 30
+    batch: int = 20
     hidden: tuple[int, ...] = (256, 128)
     learning_rate: float = 0.05
     momentum: float = 0.9
-    shift: float = 0.5
+    shift: float = 0.75
     seed: int = 0
     mode: str | None = None
 

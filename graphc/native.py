@@ -26,9 +26,15 @@ from graphc.passes.specialise import (
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
+from graphc.runtime.compile import is_known
+from graphc.runtime.emit import emit
 from graphc.runtime.reference import evaluate
 
 KEPT = 16  # plans that a program keeps, one per set of sizes
+KERNELS_AT_ONCE = 16  # new kernels that are compiled without asking whether it pays
+COMPILE_SECONDS = 0.07  # a kernel, about
+STEP_SECONDS, BYTES_PER_SECOND = 40e-9, 1e10  # what a step costs besides its memory traffic
+WORTH_CALLS = 1000  # calls within which compiling has to pay
 
 
 @dataclass
@@ -141,7 +147,21 @@ class NativeProgram:
         return materialise(replace(sized, graph=folded))
 
     def _plan(self, sized: Sized) -> Plan:
-        return bind(sized, MEMBERS)
+        """A plan of fused kernels, unless compiling them would not pay."""
+        fused = bind(sized, MEMBERS)
+        new = unknown_kernels(fused)
+        if new <= KERNELS_AT_ONCE:
+            return fused
+        single = bind(sized, 1)
+        more = new - unknown_kernels(single)
+        saved = seconds_of(single) - seconds_of(fused)
+        calls = more * COMPILE_SECONDS / saved if saved > 0 else float("inf")
+        self.decisions.append(
+            f"fusing into {new} new kernels would take {more * COMPILE_SECONDS:.1f} s more to "
+            f"compile than one kernel per operation, and save {saved * 1e6:.0f} us a call: "
+            + ("fused" if calls <= WORTH_CALLS else "not fused")
+        )
+        return fused if calls <= WORTH_CALLS else single
 
     # --- errors -----------------------------------------------------------------------
 
@@ -184,3 +204,19 @@ class NativeProgram:
                 )
             return next(reversed(self.bound.values()))
         return self.latest
+
+
+def unknown_kernels(plan: Plan) -> int:
+    """How many different kernels of a plan have yet to be compiled."""
+    sources = set()
+    for step in plan.steps:
+        if step.kernel is not None:
+            step.source = step.source or emit(step.kernel)
+            sources.add(step.source)
+    return sum(not is_known(source) for source in sources)
+
+
+def seconds_of(plan: Plan) -> float:
+    """About what a call of a plan takes besides its matrix products."""
+    kernels = [s for s in plan.steps if s.kernel is not None]
+    return sum(STEP_SECONDS + s.bytes / BYTES_PER_SECOND for s in kernels)

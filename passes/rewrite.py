@@ -19,7 +19,7 @@ from graphc.core.pattern import Rule, kind_of
 from graphc.passes.sizes import same_sizes
 
 FIRINGS_PER_NODE = 30  # as many may be needed; rules that grow a graph forever need more
-FIRINGS_AT_LEAST = 10_000
+FIRINGS_AT_LEAST = 1_000
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _may_replace(rule: Rule, old: Variable, new: Variable) -> bool:
         _refuse(rule, old, new)
     if contradiction or any(m is None and n is not None for n, m in pairs):
         return False
-    return not rule.is_template or same_sizes(old, new)
+    return not rule.drops or same_sizes(old, new)
 
 
 def _refuse(rule: Rule, old: Variable, new: Variable) -> None:

@@ -24,8 +24,8 @@ from pathlib import Path
 from graphc.core.config import config
 
 MAGIC = b"graphc object 1\n"
-EMITTER = "1"
-"""Raised whenever equal sources give other code."""
+EMITTERS = ("primitives", "vecmath", "contraction", "frontend.py", "machine.py")
+"""The files and folders beside this one that say what code a source becomes."""
 
 SUFFIX = ".object"
 TOUCH_AFTER = 3600.0  # seconds; the age at which a use is worth writing down
@@ -39,7 +39,19 @@ def environment() -> str:
     """What object code depends on besides its text."""
     from graphc.runtime.machine import host
 
-    return "\n".join((EMITTER, _version("numba"), _version("llvmlite"), host().name, host().features))
+    versions = _version("numba"), _version("llvmlite")
+    return "\n".join((_emitters(), *versions, host().name, host().features))
+
+
+def _emitters() -> str:
+    """The digest of the sources that turn kernels into code: editing one makes old code stale."""
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    for place in EMITTERS:
+        found = here / place
+        for file in sorted(found.glob("*.py")) if found.is_dir() else [found]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _version(package: str) -> str:
@@ -123,6 +135,10 @@ class Cache:
         elif age > TOUCH_AFTER:
             _ignoring_errors(os.utime, place)
         return code
+
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry under a key."""
+        return self.usable and self._place(key).exists()
 
     def save(self, key: str, symbol: str, code: bytes) -> None:
         """Keep an object file. Where that fails the process goes on without."""

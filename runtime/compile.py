@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
 
 from graphc.runtime.cache import Cache, cache, key_of
 
-SOURCE, PLAIN, IR = "source", "plain source", "ir"
+Emit = Callable[[], str] | None
+SOURCE, PLAIN, IR, EMITTED = "source", "plain source", "ir", "emitted"
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class _Table:
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
 
-    def get(self, kind: str, text: str, name: str, symbol: str) -> Compiled:
+    def get(self, kind: str, text: str, name: str, symbol: str, emit: Emit = None) -> Compiled:
         key = key_of(kind, text, symbol)
         found = self.functions.get(key)
         if found is None:
@@ -68,7 +70,7 @@ class _Table:
             with busy:
                 found = self.functions.get(key)
                 if found is None:
-                    made = _make(key, kind, text, name, symbol)
+                    made = _make(key, kind, emit or (lambda: text), name, symbol)
                     self.functions[key] = made
                     return made
         return replace(found, name=name, origin="memory", seconds=0.0)
@@ -105,20 +107,39 @@ def compile_ir(text: str, symbol: str) -> Compiled:
     return _TABLE.get(IR, text, symbol, symbol)
 
 
+def compile_emitted(symbol: str, emit: Callable[[], str]) -> Compiled:
+    """Return the native function that `emit` gives the LLVM IR of.
+
+    The symbol says all that the IR depends on, besides the emitter's own sources; where the
+    function is in memory or on disk, nothing is emitted.
+    """
+    return _TABLE.get(EMITTED, "", symbol, symbol, emit)
+
+
+def is_known(source: str) -> bool:
+    """Whether a kernel's source needs no compiling: this process or the disk has its code."""
+    key = key_of(SOURCE, source, "")
+    return key in _TABLE.functions or cache().holds(key)
+
+
 def loaded() -> tuple[Compiled, ...]:
     """All functions of this process."""
     return tuple(_TABLE.functions.values())
 
 
-def _make(key: str, kind: str, text: str, name: str, symbol: str) -> Compiled:
+def _make(
+    key: str, kind: str, emit: Callable[[], str], name: str, symbol: str
+) -> Compiled:
     start = time.perf_counter()
     symbol = symbol or f"kernel_{key[:16]}"
     store = cache()
     code = store.load(key, symbol)
     address = _load(store, key, code, symbol) if code is not None else None
     origin = "disk"
+    text = "" if kind == EMITTED else emit()
     if address is None:
         origin = "compiled"
+        text = emit()
         code = _machine().object_code(_ir_of(text, symbol, kind), quick=kind == PLAIN)
         address = _machine().load(code, symbol)
         store.save(key, symbol, code)
@@ -135,7 +156,7 @@ def _load(store: Cache, key: str, code: bytes, symbol: str) -> int | None:
 
 
 def _ir_of(text: str, symbol: str, kind: str) -> str:
-    if kind == IR:
+    if kind in (IR, EMITTED):
         return text
     machine = _machine()
     plain = kind == PLAIN

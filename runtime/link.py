@@ -61,7 +61,7 @@ def compile_step(step: Step) -> Compiled | None:
     """The native function of a step; None for host steps."""
     if step.routine == "kernel":
         assert step.kernel is not None
-        step.source = emit(step.kernel)
+        step.source = step.source or emit(step.kernel)
         return compile_source(step.source, step.label)
     if step.routine in ("offset", "scale"):
         step.source = SOURCES[step.routine, step.extra]

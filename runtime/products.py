@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.core.plan import Step
 from graphc.runtime import natives
-from graphc.runtime.compile import Compiled, compile_ir
+from graphc.runtime.compile import Compiled, compile_emitted
 from graphc.runtime.contraction import SPLIT_COLUMNS, SPLIT_ROWS, choose, emit_gemm, level_of
 
 @functools.cache
@@ -32,7 +32,6 @@ def prepare(step: Step) -> Compiled:
         step.label += " by BLAS"
         step.words = natives.gemm_words(p.dtype, step.words)
         return natives.native(f"gemm_{p.dtype}")
-    text, symbol = emit_gemm(choice.variant)
-    step.source = text
-    step.label += f" by {symbol}"
-    return compile_ir(text, symbol)
+    variant = choice.variant
+    step.label += f" by {variant.symbol}"
+    return compile_emitted(variant.symbol, lambda: emit_gemm(variant)[0])

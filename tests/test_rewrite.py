@@ -188,9 +188,10 @@ def test_sizes_tell_equal_shapes_apart_from_others():
 
 
 def chain(length):
+    """In every tenth step something is simplified."""
     z = x
-    for _ in range(length // 3):
-        z = -(z * 1.0) + y
+    for k in range(length // 2):
+        z = T.tanh(z + y) if k % 5 else -(z * 1.0)
     return z
 
 
@@ -319,7 +320,7 @@ def agrees(before, after):
     np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-6 * scale)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(graphs(), st.booleans())
 def test_random_graphs_keep_their_values_through_every_prefix(drawn, differentiate):
     inputs, root, values = drawn

@@ -56,9 +56,11 @@ class Rule:
         For each of these there must be an operand that is an application of an op so
         named, or CONSTANT: drivers needn't try other nodes.
     left, right : variable or None
-        Both sides, of a rule that was written as two expressions. Whether these keep a
-        node's shape where operands broadcast is checked at every firing; functions
-        answer for that themselves.
+        Both sides, of a rule that was written as two expressions.
+    drops : bool
+        Whether a side that is an expression lacks a variable of the other, so that the
+        shape may shrink where operands broadcast: that is checked at every firing.
+        Functions answer for it themselves.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Rule:
     left: Variable | None = None
     right: Variable | None = None
     when: Callable[..., bool] | None = None
+    drops: bool = False
 
     @property
     def is_template(self) -> bool:
@@ -153,7 +156,8 @@ def _rule(sides: Callable[..., Sides], when: Callable[..., bool] | None) -> Rule
         for a in left.args
         if not isinstance(a, Blank)
     )
-    return Rule(sides.__name__, text, (left.op.name,), step, operands, left, right, when)
+    drops = _blanks(left) != _blanks(right) or not (_elementwise(left) and _elementwise(right))
+    return Rule(sides.__name__, text, (left.op.name,), step, operands, left, right, when, drops)
 
 
 def rewrites(
@@ -187,6 +191,12 @@ def _check_sides(name: str, left: Variable, right: Variable) -> None:
         raise RewriteError(f"rule {name}: its right side has no variable to take a dtype from")
 
 
+def _elementwise(pattern: Variable) -> bool:
+    return pattern.op is None or (
+        pattern.op.elementwise and all(_elementwise(a) for a in pattern.args)
+    )
+
+
 def _blanks(pattern: Variable) -> set[Variable]:
     if isinstance(pattern, Blank):
         return {pattern}
@@ -194,6 +204,8 @@ def _blanks(pattern: Variable) -> set[Variable]:
 
 
 # --- matching -------------------------------------------------------------------------
+# A literal matches only what has a known shape. So if it widens the result, then the type of
+# the result says so, and comparing types is enough to see that dropping it loses nothing.
 
 _Goals = Any  # nested pairs ((pattern, node), rest), or None
 
@@ -210,7 +222,7 @@ def _solve(goals: _Goals, bound: Bindings) -> Bindings | None:
             if bound.setdefault(pattern, node) is not node:
                 return None
         elif isinstance(pattern, Constant):
-            if not is_uniform(node, pattern.data.item()):
+            if not (node.type.known and is_uniform(node, pattern.data.item())):
                 return None
         elif node.op is not pattern.op or node.attrs != pattern.attrs:
             return None

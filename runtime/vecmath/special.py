@@ -22,8 +22,8 @@ ERF_ONE = {"float32": 4.0, "float64": 6.0}
 ERFC_ZERO = {"float32": 10.2, "float64": 27.3}
 
 
-def _erfc_beyond_one(x: Real) -> Real:
-    """``erfc(x) = exp(-x**2) p(t) / (1 + x)`` for ``x >= 1`` (cf. Shepherd and Laframboise 1981).
+def _erfc_far(x: Real) -> Real:
+    """``erfc(x) = exp(-x**2) p(t) / (1 + x)`` for ``x >= 3 / 4`` (cf. Shepherd and Laframboise 1981).
 
     One reciprocal serves both quotients, and one step of refinement makes the second exact. The
     square is kept in two numbers: its rounding error alone would cost ``x**2`` units.
@@ -47,8 +47,8 @@ def erfc(x: Real) -> Real:
     """``1 - erf(x)``; underflows gradually for large x, approaches 2 for negative x."""
     size = abs(x)
     small = x.fma(-polynomial(x * x, ERF_SMALL[x.format.name]), 1.0 - x)
-    large = _erfc_beyond_one(size)
-    return where(size < 1.0, small, where(x < 0.0, 2.0 - large, large))
+    large = _erfc_far(size)
+    return where(size < 0.75, small, where(x < 0.0, 2.0 - large, large))
 
 
 def erf(x: Real) -> Real:
@@ -66,5 +66,5 @@ def erf(x: Real) -> Real:
         power = exponent(n)
         large = minus_one.fma(-power, 1.0 - power)
     else:
-        large = 1.0 - _erfc_beyond_one(at_most(size, ERF_ONE[name]))
+        large = 1.0 - _erfc_far(at_most(size, ERF_ONE[name]))
     return where(size < 1.0, small, large.copysign(x))

@@ -1,0 +1,155 @@
+"""What ``graphc doctor`` looks at: whether this machine has all that graphc needs."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+
+import graphc.tensor as T
+from graphc.api import function
+from graphc.core.config import OPTIONS, config
+from graphc.core.plan import size_text
+
+NEEDED = ("numpy", "numba", "llvmlite", "scipy", "networkx", "platformdirs")
+EXTRA = ("scikit-learn", "tqdm", "matplotlib", "safetensors", "mpi4py", "numba-cuda")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: ``ok``, ``note`` or ``BAD``, and what to do about it."""
+
+    state: str
+    what: str
+    advice: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Everything that is worth knowing, one after the other.
+
+    Examples
+    --------
+    >>> from graphc.doctor import examine
+    >>> all(finding.state in ("ok", "note", "BAD") for finding in examine())
+    True
+    """
+    for check in CHECKS:
+        try:
+            with warnings.catch_warnings(record=True) as raised:
+                warnings.simplefilter("always")
+                yield from check()
+            for warning in raised:
+                yield Finding("BAD", str(warning.message))
+        except Exception as error:  # a check that fails is a finding, not the end
+            yield Finding("BAD", f"{check.__name__.strip('_')}: {type(error).__name__}: {error}")
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("ok", f"Python {platform.python_version()} on {platform.platform()}")
+    package = sys.modules["graphc"]
+    yield Finding("ok", f"graphc {package.__version__}, from {package.__file__}")
+
+
+def _packages() -> Iterator[Finding]:
+    for name in NEEDED:
+        found = _version(name)
+        advice = f"pip install {name}"
+        yield Finding("ok", f"{name} {found}") if found else Finding("BAD", f"no {name}", advice)
+    there = [f"{name} {_version(name)}" for name in EXTRA if _version(name)]
+    yield Finding("ok", f"extras: {', '.join(there) or 'none'}")
+    absent = [name for name in EXTRA[:4] if not _version(name)]
+    if absent:
+        yield Finding("note", f"no {', '.join(absent)}", "pip install 'graphc[demo]'")
+
+
+def _processor() -> Iterator[Finding]:
+    from graphc.runtime.machine import host
+
+    vectors = [f for f in ("avx512f", "avx2", "neon", "sse2") if f"+{f}" in host().features]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("ok", f"processor {host().name}, {', '.join(vectors[:1])}, {cores} cores for us")
+
+
+def _settings() -> Iterator[Finding]:
+    changed = [f"{n} = {getattr(config, n)!r}" for n, o in OPTIONS.items()
+               if getattr(config, n) != o.default]  # fmt: skip
+    yield Finding("ok", f"settings: {', '.join(changed) or 'all as they come'}")
+
+
+def _cache() -> Iterator[Finding]:
+    from graphc.runtime.cache import cache
+
+    store = cache()
+    if not store.usable:
+        yield Finding("BAD", f"the kernel cache in {store.path} can't be used",
+                      "GRAPHC_CACHE_DIR names another folder")  # fmt: skip
+        return
+    yield Finding(
+        "ok",
+        f"kernel cache {store.path}: {len(store.entries())} kernels, {size_text(store.size())} "
+        f"of at most {config.cache_size_mb} MiB",
+    )
+
+
+def _blas() -> Iterator[Finding]:
+    from graphc.runtime import blas
+
+    yield Finding("ok", f"BLAS through SciPy: sgemm at {blas.address('sgemm'):#x}")
+
+
+def _compiler() -> Iterator[Finding]:
+    """A function from declaration to result, with an empty kernel cache."""
+    x, y = T.fmatrix("x"), T.fmatrix("y")
+    compiled = function([x, y], T.tanh(T.dot(x, y) + 1).sum(), mode="native")
+    values = np.full((8, 8), 0.25, "float32")
+    with _cache_in_a_new_folder():
+        start = time.perf_counter()
+        result = float(compiled(values, values))
+        seconds = time.perf_counter() - start
+    expected = float(np.tanh(values @ values + 1).sum())
+    if abs(result - expected) > 1e-4 * abs(expected):
+        yield Finding("BAD", f"a compiled function gave {result}, not {expected}",
+                      "please report this, with the lines above")  # fmt: skip
+    else:
+        yield Finding("ok", f"a function compiled without any cache and was right: {seconds:.2f} s")
+
+
+@contextmanager
+def _cache_in_a_new_folder() -> Iterator[None]:
+    before = os.environ.get("GRAPHC_CACHE_DIR")
+    with tempfile.TemporaryDirectory(prefix="graphc-doctor-") as folder:
+        os.environ["GRAPHC_CACHE_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["GRAPHC_CACHE_DIR"]
+            if before is not None:
+                os.environ["GRAPHC_CACHE_DIR"] = before
+
+
+def _device() -> Iterator[Finding]:
+    driver = ctypes.util.find_library("cuda")
+    yield Finding("ok", "NVIDIA driver found" if driver else "no NVIDIA driver: CPU only")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python, _packages, _processor, _settings, _cache, _blas, _compiler, _device,
+)  # fmt: skip
+"""What is examined, in this order."""
