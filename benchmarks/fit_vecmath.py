@@ -118,6 +118,30 @@ def stirling(x: mpf) -> mpf:
     return mp.loggamma(x) - (x - mpf(1) / 2) * mp.log(x) + x - mp.log(2 * mp.pi) / 2
 
 
+def inverse_erfc(q: mpf) -> mpf:
+    """The y of ``erfc(y) = q``."""
+    if q > mpf("0.1"):
+        return mp.erfinv(1 - q)
+    y = mp.sqrt(-mp.log(q * mp.sqrt(-mp.log(q))))
+    for _ in range(6):
+        y += mp.log(mp.erfc(y) / q) * mp.erfc(y) * mp.exp(y * y) * mp.sqrt(mp.pi) / 2
+    return y
+
+
+def erfinv_centre(w: mpf) -> mpf:
+    """``erfinv(x) / x`` with ``w = -log(1 - x**2)``."""
+    if w < mpf("1e-12"):
+        return mp.sqrt(mp.pi) / 2
+    x = mp.sqrt(-mp.expm1(-w))
+    return mp.erfinv(x) / x
+
+
+def erfinv_tail(u: mpf) -> mpf:
+    """``erfinv(x) u`` with ``1 / u**2 = -log(1 - x**2)``."""
+    e = mp.exp(-1 / u**2)
+    return inverse_erfc(e / (1 + mp.sqrt(1 - e))) * u
+
+
 DIGAMMA_ZERO = mp.findroot(mp.digamma, 1.46)
 FITS = {
     "EXP": Fit(
@@ -234,6 +258,14 @@ FITS = {
         lambda z: (mp.log(1 / mp.sqrt(z)) - mp.sqrt(z) / 2 - mp.digamma(1 / mp.sqrt(z))) / z,
         lambda z: z / mp.digamma(1 / mp.sqrt(z)),
         (0, 0.015625), {"float64": 7}),
+    "ERFINV_CENTRE": Fit(
+        "erfinv(x) = x p(w - 3), w = -log(1 - x**2)",
+        lambda v: erfinv_centre(v + 3), lambda v: 1 / erfinv_centre(v + 3),
+        (-3, 3.01), {"float64": 12}, 1),
+    "ERFINV_TAIL": Fit(
+        "erfinv(x) = s p(1 / s), s**2 = -log(1 - x**2)",
+        erfinv_tail, lambda u: 1 / erfinv_tail(u),
+        (0.0366, 0.41), {"float64": 13}, 1),
 }
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from graphc.arguments import Parameter
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.graph import Graph, substitute
-from graphc.core.plan import FAILED, Outcome
 from graphc.core.node import Array, SharedVariable, Storage, Variable, describe, user_frames
+from graphc.core.plan import FAILED, Outcome
 from graphc.modes import compile_program
 from graphc.program import Options, Program, results_of
 
@@ -325,6 +325,7 @@ def _swapped(graph: Graph, swap: dict[SharedVariable, SharedVariable]) -> Graph:
                 f"swap: {describe(old)} can't be replaced by {label}",
                 "it takes a shared variable of the same type", user_frames(),
             )  # fmt: skip
-    moved = graph.with_roots(substitute(graph.roots, swap))
+    replaced: dict[Variable, Variable] = {old: new for old, new in swap.items()}
+    moved = graph.with_roots(substitute(graph.roots, replaced))
     updates = tuple((swap.get(target, target), new) for target, new in moved.updates)
     return Graph(moved.inputs, moved.outputs, updates)

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,7 @@ def train(model: Model, data: Digits, settings: Settings, tell: Callable[[str], 
     batches = -(-len(data.train_x) // settings.batch)
     tty = sys.stderr.isatty()
     start = time.perf_counter()
-    with tqdm(total=settings.epochs * batches, unit=" batches", desc="training", leave=tty,
+    with tqdm(total=settings.epochs * batches, unit=" batches", desc="training",
               mininterval=0.1 if tty else 5.0, dynamic_ncols=True) as bar:  # fmt: skip
         for epoch in range(settings.epochs):
             order = random.permutation(len(data.train_x))
@@ -214,7 +215,7 @@ def train(model: Model, data: Digits, settings: Settings, tell: Callable[[str], 
             history.loss.append(float(np.mean(losses)))
             history.train.append(float(model.accuracy(data.train_x, data.train_y)))
             history.test.append(float(model.accuracy(data.test_x, data.test_y)))
-            with bar.external_write_mode():
+            with bar.external_write_mode() if tty else nullcontext():
                 tell(epoch_line(epoch, settings.epochs, history))
     history.seconds = time.perf_counter() - start
     return history

@@ -38,7 +38,7 @@ def cell_of(variable: Variable) -> Cell:
     found = variable.__dict__.get("_cell")
     if found is None:
         found = variable.__dict__["_cell"] = Cell(variable)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def make(kind: type[Variable], state: dict[str, Any], args: tuple[Variable, ...]) -> Variable:
@@ -82,9 +82,9 @@ def _reduce_graph(self: Graph) -> tuple[Any, ...]:
 
 def install() -> None:
     """Teach variables and graphs how they are pickled and copied."""
-    Variable.__reduce__ = _reduce_variable  # type: ignore[method-assign]
+    Variable.__reduce__ = _reduce_variable  # type: ignore[method-assign,assignment]
     Variable.__copy__ = _copy_variable  # type: ignore[attr-defined]
-    Graph.__reduce__ = _reduce_graph  # type: ignore[method-assign]
+    Graph.__reduce__ = _reduce_graph  # type: ignore[method-assign,assignment]
 
 
 install()

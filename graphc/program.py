@@ -67,7 +67,7 @@ class Program(Protocol):
 class NumpyProgram:
     """Interprets the graph; updates happen after all outputs are computed, all or none."""
 
-    entry = None
+    entry: Callable[..., Any] | None = None
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options

@@ -190,7 +190,8 @@ def _derivative(
         fixed = np.random.RandomState(seed)
         total: Any = as_variable(0.0, "float64")
         for g in grads:
-            total = total + fixed.uniform(0.5, 1.5) * sum_(g * g) + sum_(g)
+            weight = as_variable(fixed.uniform(0.5, 1.5), "float64")
+            total = total + mul(weight, sum_(mul(g, g))) + sum_(g)
         return total  # type: ignore[no-any-return]
 
     return derived

@@ -280,7 +280,8 @@ log = _float_op("log", np.log, lambda y, x: 1 / x, "ln x")
 log2 = _float_op("log2", np.log2, lambda y, x: (1 / LN2) / x, "ln x / ln 2")
 log10 = _float_op("log10", np.log10, lambda y, x: (1 / LN10) / x, "ln x / ln 10")
 log1p = _float_op("log1p", np.log1p, lambda y, x: 1 / (1 + x), "ln(1 + x)")
-sigmoid = _float_op("sigmoid", scipy_special("expit"), lambda y, x: y * (1 - y), "1 / (1 + e^-x)")
+# The derivative is not written y (1 - y): the stable form of 1 - sigmoid(x) is another sigmoid.
+sigmoid = _float_op("sigmoid", scipy_special("expit"), lambda y, x: y - y * y, "1 / (1 + e^-x)")
 softplus = _float_op(
     "softplus", lambda x: np.logaddexp(x, x.dtype.type(0)), lambda y, x: sigmoid(x), "ln(1 + e^x)"
 )

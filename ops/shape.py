@@ -395,7 +395,7 @@ _arange = declare(
         "arange",
         _arange_infer,
         _arange_numpy,
-        Generator("cast({0} + {i0} * {1})"),
+        Generator("cast(add_exact({0}, {T}({i0}) * {1}))"),
         formula="start, start + step, ...",
         size_args=lambda n, attrs: (2,),
     )

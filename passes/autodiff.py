@@ -311,7 +311,7 @@ def _vjp(
                 variable.where,
             )
         return (None,) * len(args)
-    grads = op.vjp(g, variable, *args, **variable.attrs)
+    grads: Sequence[Any] = op.vjp(g, variable, *args, **variable.attrs)
     for a, ga in zip(args, grads):
         if isinstance(ga, NullGradient) and a in on_path:
             raise NullGradientError(

@@ -32,6 +32,7 @@ from graphc.passes.lower import (
 from graphc.passes.memory import Assignment, Demand, assign
 from graphc.passes.nest import Binding, Nest, build_nest
 from graphc.passes.order import schedule
+from graphc.passes.recompute import recompute
 from graphc.passes.specialise import Sized
 
 
@@ -61,6 +62,8 @@ class Binder:
         self.nests: dict[Task, Nest] = {}
         self.outputs: dict[Task, list[Variable]] = {}
         self.reads: dict[Task, list[Variable]] = {}
+        self.readers_of: dict[Variable, list[Task]] = {}
+        self.pairs: dict[Task, list[tuple[Variable, Variable, str]]] = {}
 
     def run(self) -> Plan:
         order = self.graph.nodes()
@@ -68,6 +71,9 @@ class Binder:
         self.readers.update(self.graph.roots)
         tasks = self.fuser.run(order)
         self._find_outputs(tasks)
+        recompute(
+            tasks, self.outputs, self.readers_of, self.graph.roots, self.graph.inputs
+        )
         for t in tasks:
             self._analyse(t)
         leaf_of = {s: leaf for leaf, s in self.sized.origin.items()}
@@ -134,7 +140,10 @@ class Binder:
                     gathered = v.op is not None and v.op.name == "gather" and k == 0
                     inside = isinstance(t, Group) and source in t.domain and not gathered
                     if not inside:
-                        wanted.update(self.fuser.sources(a))
+                        for u in self.fuser.sources(a):
+                            wanted.add(u)
+                            if t not in self.readers_of.setdefault(u, []):
+                                self.readers_of[u].append(t)
         for t in tasks:
             members = t.members if isinstance(t, Group) else [t.node]
             self.outputs[t] = [v for v in members if v in wanted]
@@ -144,6 +153,7 @@ class Binder:
         if isinstance(t, Group):
             nest = collapse(build_nest(t, self.outputs[t], self.layouts))
             self.nests[t] = nest
+            self.pairs[t] = inplace_pairs(nest)
             found: dict[Variable, None] = {}
             for b in nest.bindings.values():
                 if b.layout is not None:
@@ -162,7 +172,7 @@ class Binder:
         demand = Demand(self.reads[t], self.outputs[t])
         if isinstance(t, Group):
             nest = self.nests[t]
-            demand.inplace = [(made, read) for made, read, _ in inplace_pairs(nest)]
+            demand.inplace = [(made, read) for made, read, _ in self.pairs[t]]
             demand.scratch = [
                 b.scratch * itemsize(o.dtype)
                 for o in nest.kernel.operands
@@ -196,7 +206,7 @@ class Binder:
     ) -> None:  # fmt: skip
         if isinstance(t, Group):
             nest = self.nests[t]
-            for made, read, written in inplace_pairs(nest):
+            for made, read, written in self.pairs[t]:
                 if (made, read) in aliases:
                     nest.kernel = alias(nest, read, written)
             cost = sum(_work(v) for v in t.members)

@@ -22,6 +22,7 @@ from graphc.core.kernel import (
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Gather, Scalar, static_int
 from graphc.passes.fuse import (
+    POSITIONS,
     Group,
     Roles,
     gather_axes,
@@ -179,10 +180,15 @@ class _Builder:
 
     def _axes(self) -> list[int]:
         """Outer axes, then inner ones, each in the order in which memory has them."""
-        best = max(self.group.members, key=lambda v: sum(a is not None for a in self.group.domain[v]))
+        best = max(self.group.members, key=self._rank)
         seen = [a for a in self.group.domain[best] if a is not None]
         seen += [a for a in range(len(self.group.sizes)) if a not in seen]
         return [a for a in seen if a in self.outer] + [a for a in seen if a in self.inner]
+
+    def _rank(self, v: Variable) -> tuple[bool, int]:
+        """How much say a member has about the order: positions are counted in their own."""
+        counts = is_reduction(v) and v.op.lower.kind in POSITIONS  # type: ignore[union-attr]
+        return counts, sum(a is not None for a in self.group.domain[v])
 
     def _operand(self, name: str, axes: Sequence[int]) -> Operand:
         binding = self.bindings[name]
@@ -413,13 +419,17 @@ class _Builder:
         domain = self.group.domain[v]
         index = {f"i{n}": "0" for n in range(source.ndim)}
         for place, inner in zip(operand_axes(v, k), along):
-            axis = domain[place] if place is not None and inner is not None else None
+            if place is None or inner is None or source.type.shape[inner] == 1:
+                continue
+            axis = domain[place]
             if axis is not None:
                 index[f"i{inner}"] = self.axis_name[axis]
                 self.used_axes.add(axis)
         args = [self._scalar_argument(a) for a in source.args]
         template = source.op.lower.template  # type: ignore[union-attr]
-        text = template.replace("cast(", f"{function_name(source.dtype)}(").format(*args, **index)
+        kind = function_name(source.args[0].dtype)
+        text = template.replace("cast(", f"{function_name(source.dtype)}(")
+        text = text.format(*args, **index, T=kind)
         name = self._fresh()
         scope.out.append(Let(name, text))
         return name

@@ -46,19 +46,21 @@ def read_shape(shape: Any) -> Shape:
     return tuple(sizes)
 
 
+def _core_type(dtype: Any, shape: Any) -> CoreType:
+    if shape is None:
+        raise ArgumentError(
+            "a tensor's type needs a dtype and a shape", "('float32', (None, 10))", user_frames()
+        )
+    return CoreType(dtypes.canonical(dtype), read_shape(shape))
+
+
 class _Spelling(type):
     """Makes ``TensorType(...)`` and ``isinstance(x, TensorType)`` mean the core's type."""
 
     def __call__(
         cls, dtype: Any, broadcastable: Any = None, name: str | None = None, *, shape: Any = None
     ) -> Any:
-        given = shape if shape is not None else broadcastable
-        if given is None:
-            raise ArgumentError(
-                "TensorType needs a dtype and a shape", "TensorType('float32', (None, 10))",
-                user_frames(),
-            )  # fmt: skip
-        return CoreType(dtypes.canonical(dtype), read_shape(given))
+        return _core_type(dtype, shape if shape is not None else broadcastable)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, CoreType)
@@ -92,8 +94,8 @@ def tensor(dtype: Any, broadcastable: Any = None, name: str | None = None, *,
     >>> T.tensor("float32", (None, 10), "x").type.shape
     (None, 10)
     """
-    found = TensorType(dtype, broadcastable, shape=shape)
-    return Variable(found, name=name)
+    given = shape if shape is not None else broadcastable
+    return Variable(_core_type(dtype, given), name=name)
 
 
 def constant(x: Any, name: str | None = None, ndim: int | None = None,

@@ -56,6 +56,8 @@ _TABLE = (
     Function("arctanh", 1, hyperbolic.arctanh, _ulp(2, 2)),
     Function("erf", 1, special.erf, _ulp(2, 2)),
     Function("erfc", 1, special.erfc, _ulp(2, 2)),
+    Function("erfinv", 1, special.erfinv, _ulp(1, 2)),
+    Function("erfcinv", 1, special.erfcinv, _ulp(1, 2)),
     Function("gamma", 1, gamma.gamma, _ulp(1, 4)),
     Function("gammaln", 1, gamma.gammaln, _ulp(1, 4)),
     Function("digamma", 1, gamma.digamma, _ulp(1, 4)),

@@ -1,0 +1,259 @@
+"""The one printer of expressions: graphs as formulas that people can read.
+
+Arithmetic is written with operators, parts as ``x[i]``, everything else as a call. Below the
+root, a variable with a name is shown by its name. What lies too deep is shown as ``…``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from graphc.core.node import Attrs, Constant, Variable
+
+ELLIPSIS = "…"
+DEEP = 1_000_000  # no graph is deeper than this
+
+ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT_AND, XOR, OR, COMPARE = 9, 8, 7, 6, 5, 4, 3, 2, 1
+
+Piece = tuple[str, int]
+"""A text and how tightly it binds."""
+
+INFIX: Mapping[str, tuple[str, int]] = {
+    "add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" * ", PRODUCT),
+    "true_div": (" / ", PRODUCT), "int_div": (" // ", PRODUCT), "mod": (" % ", PRODUCT),
+    "dot": (" @ ", PRODUCT), "pow": (" ** ", POWER),
+    "eq": (" == ", COMPARE), "neq": (" != ", COMPARE), "lt": (" < ", COMPARE),
+    "le": (" <= ", COMPARE), "gt": (" > ", COMPARE), "ge": (" >= ", COMPARE),
+    "and_": (" & ", SHIFT_AND), "xor": (" ^ ", XOR), "or_": (" | ", OR),
+}  # fmt: skip
+"""Operators between two operands, by the op's name."""
+
+PREFIX = {"neg": "-", "invert": "~"}
+"""Operators before one operand."""
+
+ASSOCIATIVE = {"add", "mul", "and_", "or_", "xor"}
+SILENT = {"identity", "checked_index"}  # what a reader of a formula needn't see
+HIDDEN_ATTRS = {"nonempty", "dtype", "copy"}
+
+
+def formula(variable: Variable, depth: int = 4, width: int = 160, through: bool = False) -> str:
+    """An expression as one line.
+
+    Parameters
+    ----------
+    variable : Variable
+        Its root.
+    depth : int
+        How many operations deep to go; -1 for all.
+    width : int
+        Operands longer than this become ``…``; it bounds the text of graphs that share much.
+    through : bool
+        Whether to look inside variables that have a name.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> from graphc.core.text import formula
+    >>> x, y = T.dvectors("x", "y")
+    >>> formula(T.exp(-(x + y) * 2).sum())
+    'sum(exp(-(x + y) * 2))'
+    >>> formula(T.exp(-(x + y) * 2).sum(), depth=2)
+    'sum(exp(…))'
+    """
+    root = (variable, depth if depth >= 0 else DEEP)
+    done: dict[tuple[Variable, int], Piece] = {}
+    stack = [root]
+    while stack:
+        key = stack[-1]
+        v, left = key
+        if key in done:
+            stack.pop()
+            continue
+        if v.op is None or (v.name and not through and v is not variable):
+            done[key] = (leaf_text(v), ATOM)
+            continue
+        below = left if v.op.name in SILENT or _is_spread(v) else left - 1
+        below = DEEP if left == DEEP else below
+        waiting = [] if left <= 0 else [(a, below) for a in v.args if (a, below) not in done]
+        if waiting:
+            stack.extend(waiting)
+        elif left <= 0:
+            done[key] = (ELLIPSIS, ATOM)
+        else:
+            pieces = [done[a, below] for a in v.args]
+            text, binding = application(v, [_cut(p, width) for p in pieces])
+            done[key] = (text, binding)
+    return done[root][0]
+
+
+def leaf_text(variable: Variable) -> str:
+    """The name of a variable, the value of a constant, or a type in angle brackets."""
+    if variable.name:
+        return variable.name
+    if isinstance(variable, Constant):
+        return literal(variable)
+    return f"<{variable.type}>"
+
+
+def literal(constant: Constant) -> str:
+    """A constant, shortened to what tells it from others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from graphc.core.node import Constant
+    >>> literal(Constant(np.float32(0.1))), literal(Constant(np.zeros((20, 3))))
+    ('0.1', 'full((20, 3), 0.0)')
+    """
+    data = constant.data
+    if data.ndim == 0:
+        return str(data[()])
+    value = constant.uniform()
+    if value is not None:
+        return f"full({data.shape}, {data.reshape(-1)[0]!s})"
+    if data.size <= 4:
+        return np.array2string(data, separator=", ").replace("\n", "")
+    return f"<{constant.type} constant>"
+
+
+def application(v: Variable, operands: Sequence[Piece]) -> Piece:
+    """An op applied to operands whose texts are known."""
+    assert v.op is not None
+    name, attrs = v.op.name, v.attrs
+    if name in INFIX and len(operands) == 2:
+        return _infix(name, operands)
+    if name in PREFIX:
+        return PREFIX[name] + _wrapped(operands[0], UNARY), UNARY
+    if name in SILENT or _is_spread(v):
+        return operands[0]
+    special = SPECIAL.get(name)
+    if special is not None:
+        return special(v, operands)
+    texts = [t for t, _ in operands] + attr_texts(attrs, v)
+    return f"{name.rstrip('_')}({', '.join(texts)})", ATOM
+
+
+def attr_texts(attrs: Attrs, v: Variable) -> list[str]:
+    """Attributes as keyword arguments, but for those that go without saying."""
+    texts = []
+    for key, value in attrs.items():
+        if key in HIDDEN_ATTRS or callable(value):
+            continue
+        if key == "axes":
+            if len(value) == (v.args[0].ndim if v.args else 0):
+                continue
+            texts.append(f"axis={value[0]}" if len(value) == 1 else f"axis={tuple(value)}")
+        else:
+            texts.append(f"{key}={value!r}")
+    return texts
+
+
+def _infix(name: str, operands: Sequence[Piece]) -> Piece:
+    sign, binding = INFIX[name]
+    left, right = operands
+    first = _wrapped(left, binding + (name == "pow"))
+    second = _wrapped(right, binding + (name not in ASSOCIATIVE | {"pow"}))
+    if right[1] == UNARY and binding <= PRODUCT:
+        second = f"({right[0]})" if binding == SUM else second
+    return f"{first}{sign}{second}", binding
+
+
+def _wrapped(piece: Piece, binding: int) -> str:
+    """An operand, in parentheses where it binds less tightly than `binding`."""
+    text, own = piece
+    return text if own >= binding else f"({text})"
+
+
+def _cut(piece: Piece, width: int) -> Piece:
+    return piece if len(piece[0]) <= width else (ELLIPSIS, ATOM)
+
+
+def _is_spread(v: Variable) -> bool:
+    """Whether a variable is its operand with new axes in front, as broadcasting adds them."""
+    if v.op is None or v.op.name not in ("dimshuffle", "broadcast_like"):
+        return False
+    if v.op.name == "broadcast_like":
+        return True
+    pattern = tuple(v.attrs["pattern"])
+    kept = [p for p in pattern if p != "x"]
+    return kept == list(range(v.args[0].ndim)) and pattern[len(pattern) - len(kept) :] == (*kept,)
+
+
+def _cast(v: Variable, operands: Sequence[Piece]) -> Piece:
+    return f"{v.dtype}({operands[0][0]})", ATOM
+
+
+def _dimshuffle(v: Variable, operands: Sequence[Piece]) -> Piece:
+    pattern = tuple(v.attrs["pattern"])
+    base = _wrapped(operands[0], ATOM)
+    if pattern == (1, 0):
+        return f"{base}.T", ATOM
+    if [p for p in pattern if p != "x"] == list(range(v.args[0].ndim)):
+        return f"{base}[{', '.join('None' if p == 'x' else ':' for p in pattern)}]", ATOM
+    return f"{base}.dimshuffle({', '.join(map(repr, pattern))})", ATOM
+
+
+def _dim(v: Variable, operands: Sequence[Piece]) -> Piece:
+    return f"{_wrapped(operands[0], ATOM)}.shape[{v.attrs['axis']}]", ATOM
+
+
+def _window(v: Variable, numbers: Sequence[Piece]) -> str:
+    """The inside of the brackets; a slice is ``start:+length``."""
+    entries = []
+    for entry in v.attrs["window"]:
+        if entry[0] == "i":
+            entries.append(numbers[entry[1]][0])
+        elif entry[0] == "s":
+            step = f":{entry[3]}" if entry[3] != 1 else ""
+            start = numbers[entry[1]][0]
+            entries.append(f"{'' if start == '0' else start}:+{numbers[entry[2]][0]}{step}")
+        else:
+            entries.append("None" if entry[0] == "n" else ":")
+    while len(entries) > 1 and entries[-1] == ":":
+        entries.pop()
+    return ", ".join(entries)
+
+
+def _picks(v: Variable, indices: Sequence[Piece]) -> str:
+    axes = v.attrs["axes"]
+    entries = [":"] * (max(axes) + 1)
+    for axis, (text, _) in zip(axes, indices):
+        entries[axis] = text
+    return ", ".join(entries)
+
+
+def _subtensor(v: Variable, operands: Sequence[Piece]) -> Piece:
+    return f"{_wrapped(operands[0], ATOM)}[{_window(v, operands[1:])}]", ATOM
+
+
+def _gather(v: Variable, operands: Sequence[Piece]) -> Piece:
+    return f"{_wrapped(operands[0], ATOM)}[{_picks(v, operands[1:])}]", ATOM
+
+
+def _changed(inside: Callable[[Variable, Sequence[Piece]], str]) -> Callable[..., Piece]:
+    def show(v: Variable, operands: Sequence[Piece]) -> Piece:
+        name = "set" if v.attrs["mode"] == "set" else "inc"
+        base = f"{_wrapped(operands[0], ATOM)}[{inside(v, operands[2:])}]"
+        return f"{name}_subtensor({base}, {operands[1][0]})", ATOM
+
+    return show
+
+
+def _gemm(v: Variable, operands: Sequence[Piece]) -> Piece:
+    c, a, b, alpha, beta = operands
+    product = f"{_wrapped(a, PRODUCT)} @ {_wrapped(b, PRODUCT + 1)}"
+    scaled = product if alpha[0] in ("1", "1.0") else f"{_wrapped(alpha, PRODUCT)} * ({product})"
+    if beta[0] in ("0", "0.0"):
+        return scaled, PRODUCT
+    kept = c[0] if beta[0] in ("1", "1.0") else f"{_wrapped(beta, PRODUCT)} * {c[0]}"
+    return f"{kept} + {scaled}", SUM
+
+
+SPECIAL: Mapping[str, Callable[[Variable, Sequence[Piece]], Piece]] = {
+    "cast": _cast, "dimshuffle": _dimshuffle, "dim": _dim, "subtensor": _subtensor,
+    "gather": _gather, "update_subtensor": _changed(_window), "scatter": _changed(_picks),
+    "gemm": _gemm,
+}  # fmt: skip
+"""Ops that are written neither with an operator nor as a plain call."""
