@@ -90,7 +90,7 @@ class NativeProgram:
         self.entry = None
         self.latest = None
         for bound in self.bound.values():
-            bound.stale = True
+            bound.retire()
 
     # --- calling ----------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class NativeProgram:
         if bound is None:
             bound = self.bound[key] = self._bind(arrays, values)
             while len(self.bound) > KEPT:
-                self.bound.popitem(last=False)
+                self.bound.popitem(last=False)[1].retire()
         else:
             self.bound.move_to_end(key)
         if bound.stale:

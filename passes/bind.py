@@ -373,7 +373,9 @@ class Binder:
                 operands.append((number, shape_of(a), a.dtype))
             else:
                 layout = self.layouts.of(a)
-                operands.append((self._pointer(layout, places), layout, a.dtype))
+                moves = [(self._pointer(self.layouts.of(d.index), places), d)
+                         for d in layout.dynamic]  # fmt: skip
+                operands.append((self._pointer(layout, places), layout, a.dtype, moves))
         self.steps.append(
             Step("host", _name(v), [], nodes=(v,), extra=(v, operands, Address(places[v])),
                  writes=(str(places[v]),))

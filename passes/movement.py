@@ -18,6 +18,7 @@ from graphc.ops.shape import alloc, arange, dim, dimshuffle
 from graphc.passes.sizes import same_sizes, size_of, sizes
 from graphc.passes.stability import pattern_of
 from graphc.passes.views import BROADCASTS, is_op
+from graphc.passes.windows import ALL, Entry, entries_of, window_of
 
 Label = tuple[str, int]  # ("rest", axis of what is picked from) or ("pick", axis of the index)
 
@@ -103,6 +104,8 @@ def gather_of_elementwise(node: Variable) -> Variable | None:
     f = node.args[0]
     if f.op is None or not f.op.elementwise or not may_move(node) or f.op.checks:
         return None
+    if node.type.size > f.type.size:
+        return None  # it picks some elements many times
     if not all(a.type.known for a in f.args) or not keeps_checks(node, f.args):
         return None
     parts = [picked_from(node, a) for a in f.args]
@@ -110,6 +113,42 @@ def gather_of_elementwise(node: Variable) -> Variable | None:
         return None
     result = apply(f.op, [p for p in parts if p is not None], f.attrs)
     return result if result.type == node.type else alloc(result, *node.type.shape)
+
+
+@rewrites("subtensor")
+def window_of_elementwise(node: Variable) -> Variable | None:
+    """f(x, y)[window] -> f(x[window], y[window])"""
+    f = node.args[0]
+    if f.op is None or not f.op.elementwise or f.op.checks:
+        return None
+    entries = entries_of(node)
+    parts = [_window_of_operand(f, a, entries) for a in f.args]
+    if any(p is None for p in parts):
+        return None
+    result = apply(f.op, [p for p in parts if p is not None], f.attrs)
+    return result if result.type == node.type else None
+
+
+def _window_of_operand(f: Variable, x: Variable, entries: Sequence[Entry]) -> Variable | None:
+    """A window of what x is when it has been broadcast to the shape of f."""
+    whole, own = sizes(f), sizes(x)
+    lead, axis = f.ndim - x.ndim, 0
+    result: list[Entry] = []
+    for entry in entries:
+        if entry[0] == "n":
+            if axis > lead or (axis == lead and not lead):
+                result.append(entry)
+            continue
+        if axis >= lead:
+            n = own[axis - lead]
+            if n == whole[axis]:
+                result.append(entry)
+            elif n == 1:
+                result.append(("i", Constant(0, "int64")) if entry[0] == "i" else ALL)
+            else:
+                return None
+        axis += 1
+    return window_of(x, result) if result else x
 
 
 @rewrites("gather", on=BROADCASTS)
@@ -219,6 +258,6 @@ def counts_along(line: Variable, like: Variable, axis: int) -> bool:
 
 
 MOVEMENT: tuple[Rule, ...] = (
-    gather_in_order, gather_of_elementwise, gather_of_broadcast, gather_of_shuffled,
+    gather_in_order, gather_of_elementwise, window_of_elementwise, gather_of_broadcast, gather_of_shuffled,
     scatter_of_rows, sum_of_one_hot,
 )  # fmt: skip

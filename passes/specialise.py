@@ -79,15 +79,16 @@ def specialise(
             sized = Variable(TensorType(leaf.dtype, shapes[leaf]), name=leaf.name, where=leaf.where)
             done[leaf] = interner.leaf(sized)
             origin[sized] = leaf
+        leaves = dict(done)
         for number, value in numbers.items():
             done[number] = interner.leaf(Constant(value, "int64", where=number.where))
-    guards = _guards(interner, dict(done), numbers)
+    guards = _guards(interner, leaves, dict(done), numbers)
     interner.rebuild(order, done, resolve)
     for old, new in done.items():
         interner.note(new, old)
     updates = tuple((s, done[new]) for s, new in graph.updates)
     sized_graph = Graph(
-        tuple(done[v] for v in graph.inputs),
+        tuple(leaves[v] for v in graph.inputs),
         tuple(done[v] for v in graph.outputs),
         updates,
         guards,
@@ -96,16 +97,23 @@ def specialise(
 
 
 def _guards(
-    interner: Interner, done: dict[Variable, Variable], numbers: Mapping[Variable, int]
-) -> tuple[Variable, ...]:
-    """Checks, part of the plan, that the size numbers of a call are those it was made for."""
-    for number in numbers:
-        done.pop(number, None)
-    interner.rebuild(toposort(numbers), done, resolve)
-    with building_with(interner):
-        return tuple(
-            checked_index(abs_(sub(done[number], value)), 1) for number, value in numbers.items()
-        )
+    interner: Interner, leaves: Mapping[Variable, Variable], done: dict[Variable, Variable],
+    numbers: Mapping[Variable, int],
+) -> tuple[Variable, ...]:  # fmt: skip
+    """Checks, part of the plan, that the size numbers of a call are those it was made for.
+
+    Each is computed from the numbers that it depends on, which have checks of their own.
+    """
+    guards: dict[Variable, None] = {}
+    for number, value in numbers.items():
+        interner.rebuild(toposort(number.args), done, resolve)
+        with building_with(interner), made_at(number.where):
+            found = leaves[number] if number.op is None else resolve(
+                number, tuple(done[a] for a in number.args)
+            )
+            if not isinstance(found, Constant):
+                guards[checked_index(abs_(sub(found, value)), 1)] = None
+    return tuple(guards)
 
 
 def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
@@ -165,6 +173,10 @@ def sum_to(g: Variable, shape: tuple[int | None, ...]) -> Variable:
 # --- what has to lie in memory --------------------------------------------------------
 
 
+# Where the operands begin that are scalars: positions of windows, coefficients of products.
+_FIRST_SCALAR = {"update_subtensor": 2, "gemm": 3}
+
+
 def materialise(sized: Sized) -> Sized:
     """The graph with copies where a value must lie in memory and would not.
 
@@ -178,9 +190,10 @@ def materialise(sized: Sized) -> Sized:
     def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
         assert v.op is not None
         if is_view(v):
-            args = (_viewable(v, args, layouts), *args[1:])
+            args = (_viewable(v, args, layouts), *(_in_buffer(a) for a in args[1:]))
         elif reads_memory(v):
-            args = tuple(_in_memory(a) for a in args)
+            first = _FIRST_SCALAR.get(v.op.name, len(args))
+            args = (*(_in_memory(a) for a in args[:first]), *(_in_buffer(a) for a in args[first:]))
         elif v.op.name == "gather":
             args = (_in_memory(args[0]), *args[1:])
         return apply(v.op, args, v.attrs)
@@ -212,6 +225,14 @@ def _in_memory(a: Variable) -> Variable:
     if is_generator(source) or (isinstance(source, Constant) and source.data.size == 1 and a.ndim):
         return apply(copy_, (a,), {})
     return a
+
+
+def _in_buffer(a: Variable) -> Variable:
+    """A scalar that a step of its own reads, as a number or alone in its buffer."""
+    source, _ = trace(a)
+    number = isinstance(source, Constant) and source.data.size == 1
+    plain = a.op is None or not (is_view(a) or is_generator(a))
+    return a if number or plain else apply(copy_, (a,), {})
 
 
 def _viewable(v: Variable, args: tuple[Variable, ...], layouts: Layouts) -> Variable:

@@ -67,6 +67,12 @@ class Bound:
             long=work > LONG, keep=(self.linked, [v.storage.array for v in self.shared()]),
         )  # fmt: skip
 
+    def retire(self) -> None:
+        """Let nobody in any more: an address is no longer valid, or the plan is dropped."""
+        if self.native is not None:
+            self.native.retire()
+        self.stale = True
+
     def relocate(self) -> None:
         """Look up the addresses of shared variables again."""
         self.linked.relocate()
@@ -150,9 +156,10 @@ class Bound:
                 number, shape, dtype = operand
                 values.append(np.broadcast_to(np.asarray(number, dtype), shape))
             else:
-                address, layout, dtype = operand
+                address, layout, dtype, moves = operand
+                moved = self._moved(moves, given, results) * dtypes.numpy_dtype(dtype).itemsize
                 values.append(
-                    view_of(self.linked, address.place, address.offset, layout.shape,
+                    view_of(self.linked, address.place, address.offset + moved, layout.shape,
                             layout.strides, dtype, given, results)
                 )  # fmt: skip
         with np.errstate(all="ignore"):
@@ -164,6 +171,19 @@ class Bound:
                     given, results),
             np.asarray(value).astype(dtypes.numpy_dtype(node.dtype)),
         )  # fmt: skip
+
+    def _moved(self, moves: Any, given: list[Array], results: list[Array]) -> int:
+        """By how many elements indices that only run time tells move an operand."""
+        total = 0
+        for address, d in moves:
+            index = int(view_of(self.linked, address.place, address.offset, (), (), "int64",
+                                given, results))  # fmt: skip
+            place = index + d.size if d.checked and index < 0 else index
+            if d.checked and not 0 <= place < d.size:
+                self.linked.error[:2] = index, d.size
+                raise self.program.failed(d.owner, self.linked.error)
+            total += place * d.stride
+        return total
 
     def _store(
         self, variable: Any, value: Any, place: Any, given: list[Array], results: list[Array]

@@ -139,6 +139,10 @@ class BoundEntry:
         self.table[Table.BUSY] = 0
         return natives.failed_step(result)
 
+    def retire(self) -> None:
+        """Take no calls any more: whoever still has `call` gets `UNFIT`."""
+        self.table[Table.INPUT_COUNT] = -1
+
     def forget_callers(self) -> None:
         """Let calls in again; for a child process, which has its parent's memory only."""
         self._lock = threading.Lock()

@@ -143,7 +143,7 @@ def view_of(
     else:
         owner = place.owner
     flat = np.asarray(owner)
-    start = flat.view("uint8").reshape(-1) if flat.flags.c_contiguous else flat
+    start = flat.reshape(-1).view("uint8") if flat.flags.c_contiguous else flat
     return np.ndarray(
         tuple(shape), dtype, buffer=start.data, offset=offset,
         strides=tuple(s * item for s in strides),

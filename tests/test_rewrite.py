@@ -129,7 +129,7 @@ def test_firings_carry_rule_lines_and_names():
 
 
 def test_rules_fire_on_what_rules_make():
-    (new,), log = run(CANONICAL, -(-(x * 1.0)) + 0.0)
+    (new,), log = run(CANONICAL, T.neg(-(x * 1.0)) + 0.0)
     assert new is x and len(log) == 3
 
 

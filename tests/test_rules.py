@@ -113,6 +113,7 @@ K = TensorType("float64", (3, 1, 4))("K")
 y = TensorType("int64", (3,))("y")
 s = TensorType("float64", ())("s")
 i8 = TensorType("int8", (None,))("i8")
+s_index = T.lscalar("s_index")
 
 VALUES = {
     v: np.array([0.3, -1.0, np.inf, np.nan, 2.0]),
@@ -126,6 +127,7 @@ VALUES = {
     K: np.arange(12.0).reshape(3, 1, 4),
     y: np.array([2, 0, -1]),
     s: np.array(1.75),
+    s_index: np.array(2),
     i8: np.array([-3, 0, 5], "int8"),
 }
 
@@ -257,6 +259,11 @@ EXAMPLES = {
     "gather_of_elementwise": [
         lambda: (A * a + B)[rows, y], lambda: (A * a + B)[y], lambda: (A + B)[:, y],
         lambda: T.exp(K + A)[rows, :, y], lambda: (K + B)[y, y, y],
+    ],
+    "window_of_elementwise": [
+        lambda: (A * a + B)[1:, ::2], lambda: (A * a + B)[1], lambda: (v + s)[s_index:],
+        lambda: (a + K)[:, None, 0, 1:], lambda: (A + B)[:, 2], lambda: (K + B)[2, None, 1, ::-1],
+        lambda: (a + A)[None, 1], lambda: (a * 2.0)[None, 1:], lambda: (s + A)[None, 0, None],
     ],
     "gather_of_broadcast": [lambda: T.alloc(a, 3, 4)[rows, y]],
     "gather_of_shuffled": [lambda: A.T[y], lambda: A.T[y, rows], lambda: K.dimshuffle(2, 0, 1)[y]],

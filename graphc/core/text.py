@@ -34,11 +34,11 @@ PREFIX = {"neg": "-", "invert": "~"}
 """Operators before one operand."""
 
 ASSOCIATIVE = {"add", "mul", "and_", "or_", "xor"}
-SILENT = {"identity", "checked_index"}  # what a reader of a formula needn't see
+SILENT = {"identity", "checked_index", "sum_like"}  # what a reader of a formula needn't see
 HIDDEN_ATTRS = {"nonempty", "dtype", "copy"}
 
 
-def formula(variable: Variable, depth: int = 4, width: int = 160, through: bool = False) -> str:
+def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool = False) -> str:
     """An expression as one line.
 
     Parameters
@@ -58,7 +58,7 @@ def formula(variable: Variable, depth: int = 4, width: int = 160, through: bool 
     >>> from graphc.core.text import formula
     >>> x, y = T.dvectors("x", "y")
     >>> formula(T.exp(-(x + y) * 2).sum())
-    'sum(exp(-(x + y) * 2))'
+    'sum(exp(-(x + y) * 2.0))'
     >>> formula(T.exp(-(x + y) * 2).sum(), depth=2)
     'sum(exp(…))'
     """
@@ -76,15 +76,14 @@ def formula(variable: Variable, depth: int = 4, width: int = 160, through: bool 
             continue
         below = left if v.op.name in SILENT or _is_spread(v) else left - 1
         below = DEEP if left == DEEP else below
-        waiting = [] if left <= 0 else [(a, below) for a in v.args if (a, below) not in done]
+        operands = operands_of(v) if left > 0 else ()
+        waiting = [(a, below) for a in operands if (a, below) not in done]
         if waiting:
             stack.extend(waiting)
         elif left <= 0:
             done[key] = (ELLIPSIS, ATOM)
         else:
-            pieces = [done[a, below] for a in v.args]
-            text, binding = application(v, [_cut(p, width) for p in pieces])
-            done[key] = (text, binding)
+            done[key] = application(v, [_cut(done[a, below], width) for a in operands])
     return done[root][0]
 
 
@@ -199,16 +198,68 @@ def _dim(v: Variable, operands: Sequence[Piece]) -> Piece:
     return f"{_wrapped(operands[0], ATOM)}.shape[{v.attrs['axis']}]", ATOM
 
 
+def operands_of(v: Variable) -> tuple[Variable, ...]:
+    """A variable's operands, slices' bounds being those that were written where they are found.
+
+    A slice is kept as its start, clipped to the axis, and its length.
+    """
+    if v.op is None or v.op.name not in ("subtensor", "update_subtensor"):
+        return v.args
+    args = list(v.args)
+    first = len(args) - sum({"i": 1, "s": 2}.get(e[0], 0) for e in v.attrs["window"])
+    for entry in v.attrs["window"]:
+        if entry[0] == "s":
+            start, length = first + entry[1], first + entry[2]
+            stop = _stop_of(args[start], args[length])
+            args[length] = args[length] if stop is None else stop
+            args[start] = unclipped(args[start])
+    return tuple(args)
+
+
+def unclipped(bound: Variable) -> Variable:
+    """What a slice's bound was before it was counted from the start and clipped to the axis."""
+    while bound.op is not None:
+        name, args = bound.op.name, bound.args
+        kept = args
+        if name == "minimum":
+            kept = tuple(a for a in args if a.op is None or a.op.name != "dim")
+        elif name == "maximum":
+            kept = tuple(a for a in args if not isinstance(a, Constant))
+        elif name == "switch" and args[0].op is not None and args[0].op.name == "lt":
+            kept = args[2:]
+        else:
+            break
+        if len(kept) != 1:
+            break
+        bound = kept[0]
+    return bound
+
+
+def _stop_of(start: Variable, length: Variable) -> Variable | None:
+    """The end of a slice ``max(stop - start, 0)``, or None if its length isn't of that form."""
+    difference = unclipped(length)
+    if difference.op is None:
+        return None
+    if difference.op.name == "sub" and difference.args[1] is start:
+        return unclipped(difference.args[0])
+    return None
+
+
 def _window(v: Variable, numbers: Sequence[Piece]) -> str:
-    """The inside of the brackets; a slice is ``start:+length``."""
+    """The inside of the brackets; a slice whose end isn't known is ``start:+length``."""
+    shown, first = operands_of(v), len(v.args) - len(numbers)
     entries = []
     for entry in v.attrs["window"]:
         if entry[0] == "i":
             entries.append(numbers[entry[1]][0])
         elif entry[0] == "s":
             step = f":{entry[3]}" if entry[3] != 1 else ""
-            start = numbers[entry[1]][0]
-            entries.append(f"{'' if start == '0' else start}:+{numbers[entry[2]][0]}{step}")
+            start, sign = numbers[entry[1]][0], ""
+            if start == "0":
+                start = ""
+            elif shown[first + entry[2]] is v.args[first + entry[2]]:
+                sign = "+"
+            entries.append(f"{start}:{sign}{numbers[entry[2]][0]}{step}")
         else:
             entries.append("None" if entry[0] == "n" else ":")
     while len(entries) > 1 and entries[-1] == ":":
