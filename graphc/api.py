@@ -91,7 +91,7 @@ def function(
     options = Options(
         mode=read_mode(mode),
         name=name,
-        returns={"one": "one", None: "none"}.get(structure, "list"),
+        returns="list" if states else {"one": "one", None: "none"}.get(structure, "list"),
         borrow_inputs=tuple(p.borrow for p in parameters),
         borrow_outputs=(*borrow, *(False for _ in states)),
         profile=config.profile if profile is None else bool(profile),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -252,15 +253,23 @@ class Function:
     @property
     def profile(self) -> Any:
         """Where the time went, of functions compiled with ``profile=True``."""
-        return self._inspect("profile")
+        return _inspection().profile_of(self)
 
-    def explain(self, *args: Any, **kwargs: Any) -> Any:
+    def explain(self, full: bool = False) -> Any:
         """Which rules fired on which lines, and what became of the graph."""
-        return self._inspect("explain")(*args, **kwargs)
+        return _inspection().explain(self, full)
 
     def dprint(self, *args: Any, **kwargs: Any) -> Any:
-        """The graph as an indented listing."""
-        return self._inspect("dprint")(*args, **kwargs)
+        """The graph as an indented listing; see `graphc.dprint`."""
+        return _inspection().dprint(self, *args, **kwargs)
+
+    def to_networkx(self, declared: bool = False) -> Any:
+        """The optimised or the declared graph as a ``networkx.DiGraph``."""
+        return _inspection().to_networkx(self, declared)
+
+    def to_dot(self, declared: bool = False) -> str:
+        """The optimised or the declared graph in the DOT language."""
+        return str(_inspection().to_dot(self, declared))
 
     def __repr__(self) -> str:
         label = f" {self.name}" if self.name else ""
@@ -312,6 +321,13 @@ class Function:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Function, (self._declaration,)
+
+
+def _inspection() -> ModuleType:
+    """What shows the insides; it knows all rules, and is imported when it is asked."""
+    import graphc.inspect as inspection
+
+    return inspection
 
 
 def _swapped(graph: Graph, swap: dict[SharedVariable, SharedVariable]) -> Graph:

@@ -12,7 +12,7 @@ from graphc.core.errors import BadIndexError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, Variable, describe
 from graphc.core.plan import Plan
-from graphc.passes.bind import bind
+from graphc.passes.bind import bind, estimate
 from graphc.passes.blas import fold_products
 from graphc.passes.fuse import MEMBERS
 from graphc.passes.pipeline import EXPANDED, SIMPLIFY, Optimised, optimise
@@ -26,15 +26,12 @@ from graphc.passes.specialise import (
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
-from graphc.runtime.compile import is_known
-from graphc.runtime.emit import emit
 from graphc.runtime.reference import evaluate
 
 KEPT = 16  # plans that a program keeps, one per set of sizes
-KERNELS_AT_ONCE = 16  # new kernels that are compiled without asking whether it pays
+KERNELS_AT_ONCE = 16  # kernels that are compiled without asking whether it pays
 COMPILE_SECONDS = 0.07  # a kernel, about
-STEP_SECONDS, BYTES_PER_SECOND = 40e-9, 1e10  # what a step costs besides its memory traffic
-WORTH_CALLS = 1000  # calls within which compiling has to pay
+WORTH_CALLS = 20_000  # calls within which compiling has to pay
 
 
 @dataclass
@@ -132,7 +129,8 @@ class NativeProgram:
         start = time.perf_counter()
         sized = self._sized(arrays, values)
         plan = self._plan(sized)
-        bound = Bound(plan, self, self.options.returns)
+        bound = Bound(plan, self, self.options.returns, timed=self.options.profile)
+        bound.lines = {v: sized.interner.lines.get(v, ()) for s in plan.steps for v in s.nodes}
         self.binding_seconds += time.perf_counter() - start
         return bound
 
@@ -147,21 +145,23 @@ class NativeProgram:
         return materialise(replace(sized, graph=folded))
 
     def _plan(self, sized: Sized) -> Plan:
-        """A plan of fused kernels, unless compiling them would not pay."""
-        fused = bind(sized, MEMBERS)
-        new = unknown_kernels(fused)
-        if new <= KERNELS_AT_ONCE:
-            return fused
-        single = bind(sized, 1)
-        more = new - unknown_kernels(single)
-        saved = seconds_of(single) - seconds_of(fused)
-        calls = more * COMPILE_SECONDS / saved if saved > 0 else float("inf")
+        """A plan of fused kernels, unless compiling them would not pay.
+
+        The choice depends on the graph alone, not on what happens to be cached.
+        """
+        kernels, seconds = estimate(sized, MEMBERS)
+        if kernels <= KERNELS_AT_ONCE:
+            return bind(sized, MEMBERS)
+        single_kernels, single_seconds = estimate(sized, 1)
+        more = (kernels - single_kernels) * COMPILE_SECONDS
+        saved = single_seconds - seconds
+        fused = more <= saved * WORTH_CALLS
         self.decisions.append(
-            f"fusing into {new} new kernels would take {more * COMPILE_SECONDS:.1f} s more to "
-            f"compile than one kernel per operation, and save {saved * 1e6:.0f} us a call: "
-            + ("fused" if calls <= WORTH_CALLS else "not fused")
+            f"{kernels} fused kernels take about {more:.1f} s more to compile than "
+            f"{single_kernels} with one operation each, and save {saved * 1e6:.0f} us a call: "
+            + ("fused" if fused else "not fused")
         )
-        return fused if calls <= WORTH_CALLS else single
+        return bind(sized, MEMBERS if fused else 1)
 
     # --- errors -----------------------------------------------------------------------
 
@@ -204,19 +204,3 @@ class NativeProgram:
                 )
             return next(reversed(self.bound.values()))
         return self.latest
-
-
-def unknown_kernels(plan: Plan) -> int:
-    """How many different kernels of a plan have yet to be compiled."""
-    sources = set()
-    for step in plan.steps:
-        if step.kernel is not None:
-            step.source = step.source or emit(step.kernel)
-            sources.add(step.source)
-    return sum(not is_known(source) for source in sources)
-
-
-def seconds_of(plan: Plan) -> float:
-    """About what a call of a plan takes besides its matrix products."""
-    kernels = [s for s in plan.steps if s.kernel is not None]
-    return sum(STEP_SECONDS + s.bytes / BYTES_PER_SECOND for s in kernels)

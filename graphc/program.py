@@ -15,6 +15,7 @@ import numpy as np
 from graphc.core.errors import ShapeError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe
+from graphc.runtime.profile import NodeClock
 from graphc.runtime.reference import evaluate
 
 
@@ -71,13 +72,15 @@ class NumpyProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options
+        self.clock = NodeClock()
+        self._evaluate = self.clock.evaluate if options.profile else evaluate
 
     def failure(self) -> Exception | None:
         return None
 
     def call(self, arrays: list[Array]) -> list[Array]:
         graph = self.graph
-        results = evaluate(graph.roots, dict(zip(graph.inputs, arrays)))
+        results = self._evaluate(graph.roots, dict(zip(graph.inputs, arrays)))
         count = len(graph.outputs)
         borrowed = self.options.borrow_outputs or (False,) * count
         taken = {id(a) for a in arrays} | {id(v.storage.array) for v in graph.shared()}

@@ -188,6 +188,7 @@ copy_ = declare(
         vjp=lambda g, out, x, copy=0: (g,),
         jvp=lambda tangents, out, x, copy=0: tangents[0],
         formula="x in memory of its own",
+        facts={"folds": False},
     )
 )
 

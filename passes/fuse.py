@@ -47,6 +47,7 @@ class Group:
     members: list[Variable] = field(default_factory=list)
     domain: dict[Variable, AxisMap] = field(default_factory=dict)
     first_user: float = inf
+    users: dict[Variable, None] = field(default_factory=dict)
     leaves: set[Variable] = field(default_factory=set)
 
     def axes_of(self, v: Variable) -> AxisMap:
@@ -146,7 +147,7 @@ class Fuser:
         self.task_of[v] = task
         for a in v.args:
             for source in self.sources(a):
-                self._used(source, task)
+                self._used(source, v)
 
     def sources(self, a: Variable) -> list[Variable]:
         """What has to be computed before an operand can be read from memory."""
@@ -159,10 +160,12 @@ class Fuser:
                 stack.extend(v.args)
         return found
 
-    def _used(self, source: Variable, by: Task) -> None:
-        task = self.task_of[source]
-        if task is not by:
-            task.first_user = min(task.first_user, by.number)
+    def _used(self, source: Variable, by: Variable) -> None:
+        task, user = self.task_of[source], self.task_of[by]
+        if task is not user:
+            task.first_user = min(task.first_user, user.number)
+            if isinstance(task, Group):
+                task.users[by] = None
 
     def _place(self, v: Variable) -> None:
         direct, strict = self._dependencies(v)
@@ -175,7 +178,7 @@ class Fuser:
         for group in candidates:
             if self._join(group, v, direct, strict):
                 for other in candidates:
-                    if other is not group:
+                    if other is not group and all(self.task_of[u] is not other for u in strict):
                         self._merge(other, group, v)
                 self._settle(v, direct + strict)
                 return
@@ -185,10 +188,8 @@ class Fuser:
         self._settle(v, direct + strict)
 
     def _settle(self, v: Variable, sources: Sequence[Variable]) -> None:
-        task = self.task_of[v]
-        assert isinstance(task, Group)
         for u in sources:
-            self._used(u, task)
+            self._used(u, v)
         for a in v.args:
             source, _ = trace(a)
             if source not in self.task_of and not is_generator(source) and source.ndim:
@@ -267,7 +268,10 @@ class Fuser:
             return False
         if other.first_user < group.number:
             return False
-        renaming = _renaming(other, group, v)
+        readers = [u for u in other.users if self.task_of[u] is group]
+        if any(self.task_of[s] is other for u in readers for s in self._dependencies(u)[1]):
+            return False
+        renaming = _renaming(other, group, [*readers, v])
         if renaming is None:
             return False
         before = list(group.members), dict(group.domain), list(group.sizes), set(group.leaves)
@@ -283,6 +287,11 @@ class Fuser:
             return False
         for m in other.members:
             self.task_of[m] = group
+        group.users.update(other.users)
+        rest = (self.task_of[u] for u in other.users)
+        group.first_user = min(
+            [group.first_user, *(t.number for t in rest if t is not group)]
+        )
         return True
 
 
@@ -329,24 +338,25 @@ def _complete(
     return tuple(mapping)
 
 
-def _renaming(other: Group, group: Group, v: Variable) -> list[int] | None:
-    """For each axis of `other`, the axis of `group` that it is, given that `v` reads both."""
+def _renaming(other: Group, group: Group, readers: Sequence[Variable]) -> list[int] | None:
+    """For each axis of `other`, the axis of `group` that it is, given who there reads it."""
     renaming: list[int | None] = [None] * len(other.sizes)
-    shape = loop_shape(v)
-    for k, a in enumerate(v.args):
-        source, along = trace(a)
-        if source not in other.domain:
-            continue
-        value_axes = other.axes_of(source)
-        for place, inner in zip(operand_axes(v, k), along):
-            if inner is None or place is None or shape[place] == 1:
+    for v in readers:
+        shape = loop_shape(v)
+        for k, a in enumerate(v.args):
+            source, along = trace(a)
+            if source not in other.domain:
                 continue
-            theirs, ours = value_axes[inner], group.domain[v][place]
-            if theirs is None or ours is None:
-                continue
-            if renaming[theirs] not in (None, ours):
-                return None
-            renaming[theirs] = ours
+            value_axes = other.axes_of(source)
+            for place, inner in zip(operand_axes(v, k), along):
+                if inner is None or place is None or shape[place] == 1:
+                    continue
+                theirs, ours = value_axes[inner], group.domain[v][place]
+                if theirs is None or ours is None:
+                    continue
+                if renaming[theirs] not in (None, ours):
+                    return None
+                renaming[theirs] = ours
     completed = _complete(renaming, other.sizes, group.sizes)
     return None if completed is None else [a for a in completed if a is not None]
 

@@ -165,7 +165,10 @@ class _Assigner:
         self, k: int, demand: Demand, v: Variable, aliases: list[tuple[Variable, Variable]]
     ) -> bool:
         shared, leaf = self.updates[v]
-        before = next((u for made, u in demand.inplace if made is v and u in self.updates), None)
+        before = next(
+            (u for made, u in demand.inplace
+             if made is v and u in self.updates and self.updates[u][0] is shared), None
+        )  # fmt: skip
         if before is not None and self.result.places[before].kind == "shared":
             self.result.places[v] = self.result.places[before]
             aliases.append((v, before))

@@ -41,6 +41,9 @@ def schedule(
     for t in tasks:
         for v in set(reads[t]):
             uses[v] = uses.get(v, 0) + 1
+    sizes = {v: nbytes(v) for t in tasks for v in (*makes[t], *reads[t])}
+    takes = {t: sum(sizes[v] for v in makes[t]) for t in tasks}
+    kept = {t: [v for v in set(reads[t]) if v in maker] for t in tasks}
     overwrites: dict[Task, list[Variable]] = {}
     for leaf, t in updated.items():
         overwrites.setdefault(t, []).append(leaf)
@@ -53,9 +56,8 @@ def schedule(
             waits = t in overwrites and (
                 risky > 0 or any(uses.get(v, 0) > (v in reads[t]) for v in overwrites[t])
             )
-            freed = sum(nbytes(v) for v in set(reads[t]) if uses[v] == 1 and v in maker)
-            taken = sum(nbytes(v) for v in makes[t])
-            key = (waits, taken - freed, t.number)
+            freed = sum([sizes[v] for v in kept[t] if uses[v] == 1])
+            key = (waits, takes[t] - freed, t.number)
             if best_key is None or key < best_key:
                 best, best_key = k, key
         task = ready.pop(best)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from graphc.runtime import natives
 from graphc.runtime.buffers import empty
 from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
+from graphc.runtime.profile import Clock
 
 
 LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter
@@ -23,19 +25,23 @@ class Bound:
     """One plan in memory, and the ways to run it.
 
     Plans whose steps are all native run through a `BoundEntry`; those with host steps, or
-    with updates that change a shape, are walked from here.
+    with updates that change a shape, are walked from here, and so are `timed` ones.
     """
 
-    def __init__(self, plan: Plan, program: Any, returns: str = "list") -> None:
+    def __init__(
+        self, plan: Plan, program: Any, returns: str = "list", timed: bool = False
+    ) -> None:
         self.plan = plan
         self.program = program
         self.returns = returns
         self.linked = link(plan)
         self.stale = False
+        self.lines: dict[Any, Any] = {}  # the user's lines that steps' nodes are about
         self.hosts = [k for k, s in enumerate(plan.steps) if s.routine == "host"]
         self.walk = natives.address("walk")
+        self.clock = Clock(len(plan.steps)) if timed else None
         self.native: BoundEntry | None = None
-        if not self.hosts and not plan.moved:
+        if not self.hosts and not plan.moved and not timed:
             self.native = self._make_entry()
 
     @property
@@ -82,6 +88,11 @@ class Bound:
 
     def run(self, arrays: list[Array]) -> list[Array]:
         """The results for arguments of the sizes the plan is for."""
+        if self.clock is not None:
+            start = time.perf_counter()
+            results = self._run_from_here(arrays)
+            self.clock.add_call(time.perf_counter() - start)
+            return results
         if self.native is None:
             return self._run_from_here(arrays)
         found = self.native.run(arrays)
@@ -137,12 +148,18 @@ class Bound:
         steps, start = self.linked.table, 0
         for stop in (*self.hosts, len(steps)):
             if stop > start:
-                code = natives.call(self.walk, steps.ctypes.data, start, stop)
+                if self.clock is None:
+                    code = natives.call(self.walk, steps.ctypes.data, start, stop)
+                else:
+                    code = self.clock.walk(steps, start, stop)
                 if code:
                     error = self._error(*natives.failed_step(code))
                     raise error or RuntimeError("a size changed while the plan ran")
             if stop < len(steps):
+                before = time.perf_counter_ns()
                 self._host(stop, given, results)
+                if self.clock is not None:
+                    self.clock.add(stop, time.perf_counter_ns() - before)
             start = stop + 1
 
     def _host(self, k: int, given: list[Array], results: list[Array]) -> None:

@@ -136,10 +136,6 @@ class Cache:
             _ignoring_errors(os.utime, place)
         return code
 
-    def holds(self, key: str) -> bool:
-        """Whether there is an entry under a key."""
-        return self.usable and self._place(key).exists()
-
     def save(self, key: str, symbol: str, code: bytes) -> None:
         """Keep an object file. Where that fails the process goes on without."""
         if not self.usable:

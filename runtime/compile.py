@@ -116,12 +116,6 @@ def compile_emitted(symbol: str, emit: Callable[[], str]) -> Compiled:
     return _TABLE.get(EMITTED, "", symbol, symbol, emit)
 
 
-def is_known(source: str) -> bool:
-    """Whether a kernel's source needs no compiling: this process or the disk has its code."""
-    key = key_of(SOURCE, source, "")
-    return key in _TABLE.functions or cache().holds(key)
-
-
 def loaded() -> tuple[Compiled, ...]:
     """All functions of this process."""
     return tuple(_TABLE.functions.values())

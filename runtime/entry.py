@@ -152,10 +152,9 @@ class BoundEntry:
         """The array, or a copy of it that the native entry takes."""
         spec, strides = self.inputs[number], self._strides[number]
         array = np.asanyarray(array)
-        if array.shape != spec.shape or array.dtype != spec.dtype:
-            if array.dtype.newbyteorder("=") != spec.dtype or array.shape != spec.shape:
-                wanted, given = (spec.dtype, spec.shape), (array.dtype, array.shape)
-                raise ValueError(f"argument {number} has to be {wanted}, not {given}")
+        if array.shape != spec.shape or array.dtype.newbyteorder("=") != spec.dtype:
+            wanted, given = (spec.dtype, spec.shape), (array.dtype, array.shape)
+            raise ValueError(f"argument {number} has to be {wanted}, not {given}")
         moved = any(n > 1 and a != b for n, a, b in zip(spec.shape, array.strides, strides))
         start = address_of(array)
         end = start + max(array.nbytes, 1)
@@ -173,9 +172,13 @@ class BoundEntry:
     def _refill(self) -> None:
         """Replace the arrays that the user holds by new ones; more of them if they are small."""
         with self._lock:
+            stale = []
             for k, spec in enumerate(self.outputs):
-                if not any(_is_free(self._pools[k], i) for i in range(len(self._pools[k]))):
-                    self._set_pool(k, self._depth(spec, len(self._pools[k])))
+                pool = self._pools[k]
+                if not any(_is_ready(pool, i, spec) for i in range(len(pool))):
+                    stale.append(k)
+            for k in stale or range(len(self.outputs)):
+                self._set_pool(k, self._depth(self.outputs[k], len(self._pools[k])))
 
     def _depth(self, spec: OutputSpec, before: int) -> int:
         size = spec.dtype.itemsize * int(np.prod(spec.shape, dtype=np.int64))
@@ -285,9 +288,15 @@ def with_strides(
     return np.ndarray(shape, dtype, memory, 0, strides)
 
 
-def _is_free(pool: list[np.ndarray], number: int) -> bool:
-    count = ctypes.c_uint32.from_address(id(pool[number]) + layout.REFERENCES).value
-    return count == 1
+def _is_ready(pool: list[np.ndarray], number: int, spec: OutputSpec) -> bool:
+    """Whether nobody else holds an array, and nobody has changed its shape or flags."""
+    if ctypes.c_uint32.from_address(id(pool[number]) + layout.REFERENCES).value != 1:
+        return False
+    array = pool[number]
+    is_same = array.shape == spec.shape and array.dtype is spec.dtype
+    return is_same and array.strides == empty_strides(spec.shape, spec.dtype) and (
+        array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+    )
 
 
 class _MethodDef(ctypes.Structure):

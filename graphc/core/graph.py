@@ -204,6 +204,8 @@ class Interner:
             return None
         if isinstance(op.lower, Generator) or type.size > FOLD_EAGERLY:
             return None
+        if not op.facts.get("folds", True):
+            return None
         values = []
         for a in args:
             if not isinstance(a, Constant) or a.type.size > FOLD_EAGERLY:

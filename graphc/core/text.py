@@ -224,7 +224,7 @@ def unclipped(bound: Variable) -> Variable:
         if name == "minimum":
             kept = tuple(a for a in args if a.op is None or a.op.name != "dim")
         elif name == "maximum":
-            kept = tuple(a for a in args if not isinstance(a, Constant))
+            kept = tuple(a for a in args if not isinstance(a, Constant)) or args[:1]
         elif name == "switch" and args[0].op is not None and args[0].op.name == "lt":
             kept = args[2:]
         else:
@@ -253,18 +253,23 @@ def _window(v: Variable, numbers: Sequence[Piece]) -> str:
         if entry[0] == "i":
             entries.append(numbers[entry[1]][0])
         elif entry[0] == "s":
-            step = f":{entry[3]}" if entry[3] != 1 else ""
-            start, sign = numbers[entry[1]][0], ""
+            start, stop = numbers[entry[1]][0], numbers[entry[2]][0]
             if start == "0":
                 start = ""
             elif shown[first + entry[2]] is v.args[first + entry[2]]:
-                sign = "+"
-            entries.append(f"{start}:{sign}{numbers[entry[2]][0]}{step}")
+                stop = f"+{stop}"
+            if _is_dim_of(shown[first + entry[2]], v.args[0]):
+                stop = ""
+            entries.append(f"{start}:{stop}" + (f":{entry[3]}" if entry[3] != 1 else ""))
         else:
             entries.append("None" if entry[0] == "n" else ":")
     while len(entries) > 1 and entries[-1] == ":":
         entries.pop()
     return ", ".join(entries)
+
+
+def _is_dim_of(v: Variable, x: Variable) -> bool:
+    return v.op is not None and v.op.name == "dim" and v.args[0] is x
 
 
 def _picks(v: Variable, indices: Sequence[Piece]) -> str:
@@ -292,6 +297,13 @@ def _changed(inside: Callable[[Variable, Sequence[Piece]], str]) -> Callable[...
     return show
 
 
+def _arange(v: Variable, operands: Sequence[Piece]) -> Piece:
+    (start, _), (step, _), (count, _) = operands
+    if (start, step) == ("0", "1"):
+        return f"arange({count})", ATOM
+    return f"{start} + {step} * arange({count})", SUM
+
+
 def _gemm(v: Variable, operands: Sequence[Piece]) -> Piece:
     c, a, b, alpha, beta = operands
     product = f"{_wrapped(a, PRODUCT)} @ {_wrapped(b, PRODUCT + 1)}"
@@ -305,6 +317,6 @@ def _gemm(v: Variable, operands: Sequence[Piece]) -> Piece:
 SPECIAL: Mapping[str, Callable[[Variable, Sequence[Piece]], Piece]] = {
     "cast": _cast, "dimshuffle": _dimshuffle, "dim": _dim, "subtensor": _subtensor,
     "gather": _gather, "update_subtensor": _changed(_window), "scatter": _changed(_picks),
-    "gemm": _gemm,
+    "gemm": _gemm, "arange": _arange,
 }  # fmt: skip
 """Ops that are written neither with an operator nor as a plain call."""

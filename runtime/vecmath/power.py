@@ -46,7 +46,7 @@ def _unsigned_single(size: Real, y: Real) -> Real:
     f = m - 1.0
     logarithm = f.fma(polynomial(f, LOG2_36_BITS["float64"]), k)
     logarithm = _log_of_edges(size, logarithm)
-    power = _power_of_one(size, y, y * logarithm)
+    power = y * logarithm
     power = at_least(at_most(power, 200.0), -200.0)
     shifted = power + FLOAT64.magic
     r = power - (shifted - FLOAT64.magic)
@@ -60,11 +60,6 @@ def _log_of_edges(size: Real, logarithm: Real) -> Real:
     """The logarithm, -inf at 0, inf at inf, NaN for NaN."""
     finite = where(size.equals(0.0), -math.inf, logarithm)
     return where(size < math.inf, finite, size)
-
-
-def _power_of_one(size: Real, y: Real, power: Real) -> Real:
-    """The exponent of 2, 0 where an infinite y meets the size 1."""
-    return where(size.equals(1.0) & abs(y).equals(math.inf), 0.0, power)
 
 
 def log2_in_two_parts(size: Real) -> tuple[Real, Real]:
@@ -96,8 +91,7 @@ def _unsigned_double(size: Real, y: Real) -> Real:
     """``size**y`` in float64 for positive sizes."""
     high, low = log2_in_two_parts(size)
     high = _log_of_edges(size, high)
-    product, error = two_product(y, high)
-    power = _power_of_one(size, y, product)
+    power, error = two_product(y, high)
     rest = where(abs(power) < 2048.0, y.fma(low, error), 0.0)
     power = at_least(at_most(power, 1025.0), -1080.0)
     shifted = power + FLOAT64.magic
@@ -113,7 +107,9 @@ def power(x: Real, y: Real) -> Real:
     exponents and NaN for others; zeros and infinities follow their signs.
     """
     unsigned = _unsigned_single if x.format is FLOAT32 else _unsigned_double
-    result = unsigned(abs(x), y)
+    size = abs(x)
+    # 1**inf would be inf times 0.
+    result = unsigned(size, where(size.equals(1.0) & abs(y).equals(math.inf), 0.0, y))
     half = y * 0.5
     whole = rint(y).equals(y)
     odd = whole & rint(half).differs(half)

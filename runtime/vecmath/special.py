@@ -122,7 +122,7 @@ def _refined(y: Real, x: Real, q: Real) -> Real:
     excess = excess.fma(excess * -0.5, excess)
     step = where(y < 0.75, near * growth, excess * far.scaled)
     refined = step.fma(slope, y)
-    return where(q > 0.0, refined, where(q.equals(0.0), math.inf, math.nan))
+    return where(q > 0.0, refined, where(q.equals(0.0), q.constant(math.inf), math.nan))
 
 
 def _solved(x: Real, q: Real, form: Format) -> Real:

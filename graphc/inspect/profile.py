@@ -1,0 +1,190 @@
+"""Where the time of calls goes: per step and per line of the user's program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from graphc.core.errors import ArgumentError, Frame
+from graphc.core.node import user_frames
+from graphc.inspect.explanation import lines_of, shape_text
+from graphc.inspect.parts import counted, quoted, short_lines, table
+
+MOST_ROWS = 25
+
+
+@dataclass(frozen=True)
+class Record:
+    """One step of one plan, over all calls.
+
+    Attributes
+    ----------
+    sizes : str
+        Those of the inputs, which the plan was made for.
+    number : int
+        The step's number in the plan, or the operation's in the graph.
+    kind, label : str
+        What it is and what it does.
+    lines : tuple of Frame
+        The lines of the program that it computes.
+    calls : int
+        How often it ran.
+    seconds : float
+        What all runs took together.
+    flops, bytes : float
+        Operations, and memory read and written, of one run, as planned.
+    """
+
+    sizes: str
+    number: int
+    kind: str
+    label: str
+    lines: tuple[Frame, ...]
+    calls: int
+    seconds: float
+    flops: float
+    bytes: float
+
+    @property
+    def gflops(self) -> float:
+        """10^9 operations a second."""
+        return _rate(self.flops * self.calls, self.seconds)
+
+    @property
+    def gigabytes(self) -> float:
+        """10^9 bytes a second."""
+        return _rate(self.bytes * self.calls, self.seconds)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A function's times up to now.
+
+    Attributes
+    ----------
+    name : str
+        The function's.
+    calls : int
+        How often it was called.
+    seconds : float
+        What its calls took, from checked arguments to results.
+    records : tuple of Record
+        In the order in which steps run.
+    """
+
+    name: str
+    calls: int
+    seconds: float
+    records: tuple[Record, ...]
+
+    def by_line(self) -> dict[Frame | None, float]:
+        """Seconds per line of the program, most first; a step's are shared among its lines."""
+        found: dict[Frame | None, float] = {}
+        for record in self.records:
+            for frame in record.lines or (None,):
+                share = record.seconds / max(len(record.lines), 1)
+                found[frame] = found.get(frame, 0.0) + share
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def summary(self, most: int = MOST_ROWS) -> str:
+        """Steps and lines as tables, those that took longest first.
+
+        Parameters
+        ----------
+        most : int
+            The number of steps to list.
+        """
+        inside = sum(r.seconds for r in self.records)
+        each = f" ({1e6 * self.seconds / self.calls:.1f} us a call)" if self.calls else ""
+        lines = [f"{self.name}: {counted(self.calls, 'call')}, {self.seconds:.4f} s{each}"]
+        if not self.calls:
+            return lines[0]
+        order = sorted((r for r in self.records if r.calls), key=lambda r: -r.seconds)
+        several = len({r.sizes for r in order}) > 1
+        head = ("share", "us a run", "runs", "GFLOP/s", "GB/s", "step", "", "lines")
+        rows = [head] + [self._row(r, several) for r in order[:most]]
+        lines += ["", *table(rows, "rrrrrr")]
+        rest = order[most:]
+        if rest:
+            share = sum(r.seconds for r in rest) / self.seconds
+            lines.append(f"  … and {counted(len(rest), 'step')} with {share:.1%} together")
+        outside = max(self.seconds - inside, 0.0)
+        lines.append(f"  between steps, and around them: {outside / self.seconds:.1%}")
+        lines += ["", "by line of your program"]
+        shares = [
+            (f"{seconds / self.seconds:.1%}", quoted(frame) if frame else "(no line of yours)")
+            for frame, seconds in self.by_line().items()
+        ]
+        return "\n".join(lines + table(shares[:most], "r"))
+
+    def _row(self, r: Record, several: bool) -> tuple[str, ...]:
+        label = r.label if len(r.label) <= 60 else r.label[:59] + "…"
+        where = f"  ({r.sizes})" if several else ""
+        return (
+            f"{r.seconds / self.seconds:.1%}", f"{1e6 * r.seconds / r.calls:.2f}", f"{r.calls:,}",
+            _figure(r.gflops), _figure(r.gigabytes), str(r.number), f"{r.kind}  {label}{where}",
+            short_lines(r.lines),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    __repr__ = __str__
+
+
+def profile_of(function: Any) -> Profile:
+    """The profile of a function that was compiled with ``profile=True``.
+
+    Raises
+    ------
+    ArgumentError
+        If it wasn't.
+    """
+    program = function.program
+    label = f"function {function.name!r}" if function.name else "function"
+    if not program.options.profile:
+        raise ArgumentError(
+            f"{label} keeps no times",
+            "compile it with graphc.function(..., profile=True), or set graphc.config.profile",
+            user_frames(),
+        )
+    if hasattr(program, "clock"):
+        clock = program.clock
+        records = tuple(_interpreted(program.graph.nodes(), clock))
+        return Profile(label, clock.calls, clock.seconds, records)
+    clocks = [(bound, bound.clock) for bound in program.bound.values()]
+    return Profile(
+        label,
+        sum(clock.calls for _, clock in clocks),
+        sum(clock.seconds for _, clock in clocks),
+        tuple(r for bound, clock in clocks for r in _stepped(bound, clock)),
+    )
+
+
+def _stepped(bound: Any, clock: Any) -> Iterator[Record]:
+    inputs = bound.plan.inputs
+    sizes = ", ".join(f"{v.name or 'input'} {shape_text(v.type.shape)}" for v in inputs)
+    for k, step in enumerate(bound.plan.steps):
+        nanoseconds, calls = (int(n) for n in clock.record[k])
+        yield Record(
+            sizes, k, step.routine, step.label, tuple(lines_of(bound, step)), calls,
+            nanoseconds * 1e-9, step.flops, step.bytes,
+        )  # fmt: skip
+
+
+def _interpreted(nodes: Any, clock: Any) -> Iterator[Record]:
+    for k, v in enumerate(nodes):
+        entry = clock.entries.get(v)
+        if entry is not None:
+            lines = tuple(v.where[-1:])
+            yield Record("", k, "numpy", f"{v.op.name}: {v.type}", lines, entry.calls,
+                         entry.nanoseconds * 1e-9, entry.flops, entry.bytes)  # fmt: skip
+
+
+def _rate(amount: float, seconds: float) -> float:
+    return amount / seconds * 1e-9 if seconds else 0.0
+
+
+def _figure(value: float) -> str:
+    return f"{value:.1f}" if value else ""
