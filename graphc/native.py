@@ -137,7 +137,7 @@ class NativeProgram:
     def _sized(self, arrays: list[Array], values: dict[Variable, int]) -> Sized:
         shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
         shapes.update({s: s.storage.array.shape for s in self.shared})
-        sized = specialise(self.graph, shapes, values)
+        sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
         again = SIMPLIFY[-1](sized.graph, sized.interner, [])
         sized = expand(replace(sized, graph=again))
         simple = rewrite(sized.graph, EXPANDED, sized.interner, [])

@@ -62,9 +62,7 @@ def sgd(
     >>> float(w.get_value())
     2.0
     """
-    return [
-        (p, p - number(learning_rate, p) * g) for p, g in with_gradients(loss_or_grads, params)
-    ]
+    return [(p, p - number(learning_rate, p) * g) for p, g in with_gradients(loss_or_grads, params)]
 
 
 def momentum(

@@ -17,7 +17,7 @@ from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, us
 from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, static_int
 from graphc.ops.convert import as_variable, is_number, operands
 from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
-from graphc.ops.shape import broadcast_like, dim, sum_like, zeros_like
+from graphc.ops.shape import dim, sum_like, zeros_like
 
 # A window: per axis ("i", position of the index among the operands), ("s", positions of
 # start and length, step), ("a",) for all of it; and ("n",) for a new axis.
@@ -419,7 +419,9 @@ def _bound(value: Any, n: Variable, step: int, first: bool) -> Variable:
 # --- writing --------------------------------------------------------------------------
 
 
-def set_subtensor(x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False) -> Variable:
+def set_subtensor(
+    x: Variable, y: Any, inplace: bool = False, tolerate_inplace_aliasing: bool = False
+) -> Variable:
     """The tensor of which `x` is a part, as in ``x = a[index]``, with that part set to `y`."""
     return _write(x, y, "set")
 
@@ -464,5 +466,3 @@ def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
         return x.flatten()[index]  # type: ignore[attr-defined, no-any-return]
     where = (slice(None),) * (axis % x.ndim) + (index,)
     return getitem(x, where)
-
-

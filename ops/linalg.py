@@ -58,9 +58,7 @@ def _gemm_numpy(c: Any, a: Any, b: Any, alpha: Any, beta: Any) -> Any:
     return (beta * c + alpha * np.dot(a, b)).astype(c.dtype)
 
 
-gemm = declare(
-    Op("gemm", _gemm_infer, _gemm_numpy, Library("gemm"), formula="beta c + alpha a b")
-)
+gemm = declare(Op("gemm", _gemm_infer, _gemm_numpy, Library("gemm"), formula="beta c + alpha a b"))
 
 
 def matrix_product(a: Variable, b: Variable) -> Variable:

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
-from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
+from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
 from graphc.core.op import Op, Reduction, apply, declare
 from graphc.ops.convert import as_variable, need, normal_axis
 from graphc.ops.elementwise import abs_, cast, eq, exp, log, neq, sqr, sqrt, switch, zeros_of
@@ -129,9 +129,7 @@ def _reduce(op: Op, x: Any, axis: Any, keepdims: bool, **attrs: Any) -> Variable
     return expand_axes(result, axes) if keepdims else result
 
 
-def _add_up(
-    op: Op, x: Any, axis: Any, dtype: Any, keepdims: bool, acc_dtype: Any
-) -> Variable:
+def _add_up(op: Op, x: Any, axis: Any, dtype: Any, keepdims: bool, acc_dtype: Any) -> Variable:
     variable = as_variable(x)
     out = dtypes.canonical(dtype) if dtype is not None else dtypes.sum_dtype(variable.dtype)
     inner = dtypes.canonical(acc_dtype) if acc_dtype is not None else out
@@ -214,7 +212,9 @@ def mean(
     return cast(total / count(variable, axes, inner), out)  # type: ignore[operator]
 
 
-def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False) -> Variable:
+def var(
+    x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+) -> Variable:
     """The mean of squared deviations over `axis`, divided by ``n - ddof``."""
     variable = as_variable(x)
     variable = cast(variable, dtypes.float_for(variable.dtype))
@@ -224,7 +224,9 @@ def var(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, correct
     return total / (count(variable, axes, variable.dtype) - ddof)  # type: ignore[operator]
 
 
-def std(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False) -> Variable:
+def std(
+    x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
+) -> Variable:
     """The square root of `var`."""
     return sqrt(var(x, axis, ddof, keepdims))
 
@@ -250,5 +252,3 @@ def norm(x: Any, L: float = 2, axis: Any = None) -> Variable:
     if L == 2:
         return sqrt(sum(sqr(variable), axis))
     return sum(abs_(variable) ** L, axis) ** (1.0 / L)  # type: ignore[operator]
-
-

@@ -278,9 +278,7 @@ def _sum_like_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 
 def _sum_like_numpy(g: Any, like: Any) -> Any:
     target, lead = np.shape(like), np.ndim(g) - np.ndim(like)
-    axes = tuple(
-        k for k in range(np.ndim(g)) if k < lead or (target[k - lead] == 1 != g.shape[k])
-    )
+    axes = tuple(k for k in range(np.ndim(g)) if k < lead or (target[k - lead] == 1 != g.shape[k]))
     return np.sum(g, axis=axes, dtype=g.dtype).reshape(target) if axes else g
 
 

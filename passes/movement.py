@@ -258,6 +258,6 @@ def counts_along(line: Variable, like: Variable, axis: int) -> bool:
 
 
 MOVEMENT: tuple[Rule, ...] = (
-    gather_in_order, gather_of_elementwise, window_of_elementwise, gather_of_broadcast, gather_of_shuffled,
-    scatter_of_rows, sum_of_one_hot,
+    gather_in_order, gather_of_elementwise, window_of_elementwise, gather_of_broadcast,
+    gather_of_shuffled, scatter_of_rows, sum_of_one_hot,
 )  # fmt: skip

@@ -116,7 +116,7 @@ class _Builder:
             self._ready[v] = self._compute_ready(v)
         last = 0
         for v in self.group.members:
-            if is_reduction(v) and self.roles.kind[v] in ("row", "cross", "column"):
+            if is_reduction(v) and self.group.reduced(v):
                 last = max(last, self._ready[v])
             elif v in self.outputs and v not in self.roles.post and self._level(v) == "elem":
                 last = max(last, self._ready[v] + 1)

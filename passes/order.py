@@ -69,6 +69,7 @@ def schedule(
             pending[f].discard(task)
             if not pending[f]:
                 ready.append(f)
+    assert len(order) == len(tasks), "tasks that need each other"
     return order
 
 

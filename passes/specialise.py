@@ -6,10 +6,11 @@ they are made of, and the rules run once more on what they can now see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.core.errors import Frame
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
 from graphc.core.op import Expand, apply, building_with
@@ -62,9 +63,13 @@ def _needs_values(size: Variable) -> bool:
 
 
 def specialise(
-    graph: Graph, shapes: Mapping[Variable, tuple[int, ...]], numbers: Mapping[Variable, int]
-) -> Sized:
-    """`graph` for given sizes of its leaves and given values of its size numbers."""
+    graph: Graph, shapes: Mapping[Variable, tuple[int, ...]], numbers: Mapping[Variable, int],
+    lines: Mapping[Variable, Iterable[Frame]] | None = None,
+) -> Sized:  # fmt: skip
+    """`graph` for given sizes of its leaves and given values of its size numbers.
+
+    `lines` are those of the user's program that the graph's nodes are about.
+    """
     interner = Interner()
     done: dict[Variable, Variable] = {}
     origin: dict[Variable, Variable] = {}
@@ -86,6 +91,7 @@ def specialise(
     interner.rebuild(order, done, resolve)
     for old, new in done.items():
         interner.note(new, old)
+        interner.lines.setdefault(new, set()).update((lines or {}).get(old, ()))
     updates = tuple((s, done[new]) for s, new in graph.updates)
     sized_graph = Graph(
         tuple(leaves[v] for v in graph.inputs),

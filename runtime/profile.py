@@ -38,6 +38,7 @@ class Clock:
         self.record: Array = np.zeros((max(steps, 1), 2), "int64")
         self.calls = 0
         self.seconds = 0.0
+        self._walk = natives.address("walk_profiled")
         self._block: Array | None = None
         self._table = 0
 
@@ -47,8 +48,7 @@ class Clock:
             self._table = table.ctypes.data
             words = natives.profile_words(self._table, self.record.ctypes.data)
             self._block = np.array(words, "int64")
-        walk = natives.address("walk_profiled")
-        return natives.call(walk, self._block.ctypes.data, start, stop)
+        return natives.call(self._walk, self._block.ctypes.data, start, stop)
 
     def add(self, step: int, nanoseconds: int) -> None:
         """Note a run of a step that isn't native."""

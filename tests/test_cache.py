@@ -8,6 +8,7 @@ import time
 import warnings
 
 import pytest
+
 from graphc.core.config import config
 from graphc.runtime import cache as caching
 from graphc.runtime.cache import Cache, key_of
@@ -173,7 +174,7 @@ for k in range(3):
     result = ctypes.c_int64()
     assert call(made.address)(ctypes.addressof(result), None, 0, 5, 0) == 0
     assert result.value == 5 + k
-print(made.origin, "numba" in sys.modules, "llvmlite.ir" in sys.modules)
+print(made.origin, "numba" in sys.modules)
 """
 
 
@@ -200,4 +201,4 @@ def test_sixteen_processes_and_one_killed_do_no_damage(tmp_path):
         warnings.simplefilter("error")
         assert len(store.entries()) == 3
     output, errors = start(folder).communicate()
-    assert output.split() == ["disk", "False", "False"], errors
+    assert output.split() == ["disk", "False"], errors

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+
 from graphc.runtime import natives
 from graphc.runtime.buffers import address_of
 from graphc.runtime.cache import cache

@@ -9,6 +9,7 @@ import weakref
 
 import numpy as np
 import pytest
+
 from graphc.runtime import layout, natives
 from graphc.runtime.buffers import Arena, address_of, allocate, empties
 from graphc.runtime.compile import compile_source
@@ -291,7 +292,8 @@ def test_blas_step(dtype, turned, split):
         expected = 2 * a @ b - 0.5 * c
         strides = [tuple(s // v.itemsize for s in v.strides) for v in (a, b)]
         addresses = tuple(address_of(v) for v in (a, b, c))
-        words = contraction_block(addresses, (m, n, k), *strides, n, alpha=2, beta=-0.5, split=split)
+        scales = {"alpha": 2, "beta": -0.5}
+        words = contraction_block(addresses, (m, n, k), *strides, n, **scales, split=split)
         table = np.array(natives.gemm_words(dtype, words), np.int64)
         extent = n if split else m
         for low, high in ((0, extent // 2), (extent // 2, extent)):

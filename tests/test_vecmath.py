@@ -61,7 +61,7 @@ RANGE = {
     "softplus": (-800, 1e308), "sinh": (-720, 720), "cosh": (-720, 720), "tanh": (-50, 50),
     "erf": (-8, 8), "erfc": (-8, 30), "gamma": (-180, 180), "gammaln": (-0.2, 1e300),
     "digamma": (-0.2, 1e300), "arcsin": (-1, 1), "arccos": (-1, 1), "arctanh": (-1, 1),
-    "erfinv": (-1, 1), "erfcinv": (0, 2), "arccosh": (1, 2e308), "log1p": (-1, 2e308),
+    "erfinv": (-1, 1), "erfcinv": (0, 1.9999999), "arccosh": (1, 2e308), "log1p": (-1, 2e308),
     "log": (0, 2e308), "log2": (0, 2e308), "log10": (0, 2e308), "sqrt": (0, 2e308),
     "rsqrt": (0, 2e308),
 }

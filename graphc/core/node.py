@@ -29,6 +29,7 @@ Array = np.ndarray[Any, Any]
 Shape = tuple[int | None, ...]
 Attrs = Mapping[str, Any]
 
+_PROGRAMS = {"graphc.demo"}  # programs that come with graphc: their lines are a user's
 _NAMES = {0: "scalar", 1: "vector", 2: "matrix", 3: "tensor3", 4: "tensor4", 5: "tensor5"}
 
 
@@ -368,7 +369,7 @@ def user_frames() -> tuple[Frame, ...]:
     limit = config.traceback_limit
     while frame is not None and len(found) < limit:
         module = frame.f_globals.get("__name__", "")
-        if not (module.startswith("graphc.") or module == "graphc"):
+        if not (module.startswith("graphc.") or module == "graphc") or module in _PROGRAMS:
             code = frame.f_code
             if code.co_filename.startswith("<frozen") or "/_pytest/" in code.co_filename:
                 break

@@ -48,7 +48,7 @@ def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool 
     depth : int
         How many operations deep to go; -1 for all.
     width : int
-        Operands longer than this become ``…``; it bounds the text of graphs that share much.
+        Operands longer than this are cut; it bounds the text of graphs that share much.
     through : bool
         Whether to look inside variables that have a name.
 
@@ -83,8 +83,29 @@ def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool 
         elif left <= 0:
             done[key] = (ELLIPSIS, ATOM)
         else:
-            done[key] = application(v, [_cut(done[a, below], width) for a in operands])
+            pieces = [done[a, below] for a in operands]
+            done[key] = application(v, [_cut(a, p, width) for a, p in zip(operands, pieces)])
     return done[root][0]
+
+
+def fitted(variable: Variable, width: int = 90, deepest: int = 8) -> str:
+    """An expression as one line, as deep as `width` columns allow; at least its operation.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> from graphc.core.text import fitted
+    >>> x, y = T.dvectors("x", "y")
+    >>> fitted(T.exp(-(x + y) * 2).sum(), width=20)
+    'sum(exp(-… * 2.0))'
+    """
+    best = formula(variable, 1, width)
+    for depth in range(2, deepest + 1):
+        text = formula(variable, depth, 2 * width)
+        if len(text) > width or text == best:
+            break
+        best = text
+    return best
 
 
 def leaf_text(variable: Variable) -> str:
@@ -165,8 +186,16 @@ def _wrapped(piece: Piece, binding: int) -> str:
     return text if own >= binding else f"({text})"
 
 
-def _cut(piece: Piece, width: int) -> Piece:
-    return piece if len(piece[0]) <= width else (ELLIPSIS, ATOM)
+def _cut(v: Variable, piece: Piece, width: int) -> Piece:
+    """An operand, or its operation alone where its text is too long."""
+    if len(piece[0]) <= width or v.op is None:
+        return piece
+    return application(v, [_brief(a) for a in operands_of(v)])
+
+
+def _brief(v: Variable) -> Piece:
+    text = leaf_text(v) if v.op is None or v.name else ELLIPSIS
+    return (text if len(text) <= 20 else ELLIPSIS), ATOM
 
 
 def _is_spread(v: Variable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from graphc.core.errors import Frame
 from graphc.core.graph import Graph
 from graphc.core.node import Variable
 from graphc.core.plan import Plan, Step, size_text
-from graphc.core.text import formula
-from graphc.inspect.parts import counted, operations, quoted, short_lines, table
+from graphc.core.text import fitted
+from graphc.inspect.parts import counted, operations, quoted, short_lines, sizes_of, table
 from graphc.passes.algebra import ALGEBRA
 from graphc.passes.canonical import CANONICAL
 from graphc.passes.fold import FOLD
@@ -104,7 +105,7 @@ def explain(function: Any, full: bool = False) -> Explanation:
         text = "  steps and kernels are made for sizes: call the function once, then look again"
         sections.append(Section("not bound yet", (text,)))
     for bound in bounds if full else bounds[-1:]:
-        sections += _bound(bound, full)
+        sections += _bound(bound, sizes_of(program, bound), full)
     sections.append(_cost(program))
     if program.decisions:
         sections.append(Section("decisions", tuple(f"  {text}" for text in program.decisions)))
@@ -115,10 +116,10 @@ def _computes(graph: Graph, full: bool) -> Section:
     """The roots as formulas."""
     several = len(graph.outputs) > 1
     rows = [
-        f"  {f'output {k}' if several else 'output'} = {formula(v, 8)}"
+        f"  {f'output {k}' if several else 'output'} = {fitted(v)}"
         for k, v in enumerate(graph.outputs)
     ]
-    rows += [f"  {s.name or '<shared>'} := {formula(new, 8)}" for s, new in graph.updates]
+    rows += [f"  {s.name or '<shared>'} := {fitted(new)}" for s, new in graph.updates]
     if not full and len(rows) > MOST_ROOTS:
         rows = [*rows[:MOST_ROOTS], f"  … and {len(rows) - MOST_ROOTS} more"]
     return Section("what it computes", tuple(rows))
@@ -163,7 +164,7 @@ def _rule(name: str, text: str, firings: Sequence[Firing], full: bool) -> list[s
     for frame, there in shown:
         lines.append("      " + (quoted(frame) if frame else "(no line of yours)"))
         for firing in there if full else there[:1]:
-            before, after = formula(firing.before, 4), formula(firing.after, 4)
+            before, after = fitted(firing.before, 60), fitted(firing.after, 60)
             lines.append(f"        {before}   ->   {after}")
     if len(by_line) > len(shown):
         lines.append(f"      … and on {counted(len(by_line) - len(shown), 'more line')}")
@@ -176,13 +177,11 @@ def _times(name: str, count: int) -> str:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     """A long list of words in lines of about `WIDTH` columns."""
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) > WIDTH and lines[-1].strip():
-            lines.append(indent + word)
-        else:
-            lines[-1] += (" " if lines[-1] else "") + word if word else " "
-    return lines
+    lead = text[: len(text) - len(text.lstrip())]
+    return textwrap.wrap(
+        text.strip(), WIDTH, initial_indent=lead, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 # --- from graph to steps --------------------------------------------------------------
@@ -207,21 +206,15 @@ def _kinds(nodes: Iterable[Variable]) -> str:
     return ", ".join(names) + (", …" if len(found) > 6 else "")
 
 
-def _bound(bound: Any, full: bool) -> list[Section]:
+def _bound(bound: Any, sizes: str, full: bool) -> list[Section]:
     """The steps for one set of sizes, what they are about, and their memory."""
     plan: Plan = bound.plan
-    sizes = ", ".join(f"{v.name or 'input'} {shape_text(v.type.shape)}" for v in plan.inputs)
     rows = []
     for k, step in enumerate(plan.steps):
-        rows.append((str(k), step.routine, step.label, short_lines(lines_of(bound, step))))
-    steps = Section(f"steps for {sizes or 'no inputs'}", tuple(table(rows, "r")))
-    found = [steps, _lines(bound), _memory(plan)]
-    return found
-
-
-def shape_text(shape: Sequence[int | None]) -> str:
-    """``20x784``, and ``scalar`` for no axes."""
-    return "x".join("?" if n is None else str(n) for n in shape) or "scalar"
+        label = step.label if full or len(step.label) <= 64 else step.label[:63] + "…"
+        rows.append((str(k), step.routine, label, short_lines(lines_of(bound, step))))
+    steps = Section(f"steps for {sizes}", tuple(table(rows, "r")))
+    return [steps, _lines(bound), _memory(plan)]
 
 
 def lines_of(bound: Any, step: Step) -> list[Frame]:
@@ -296,7 +289,11 @@ def _cost(program: Any) -> Section:
         "memory": "there already, in this process",
     }  # fmt: skip
     rows = [
-        (counted(len(seconds), "kernel"), words.get(origin, origin), f"{sum(seconds):.3f} s")
+        (
+            counted(len(seconds), "native routine"),
+            words.get(origin, origin),
+            f"{sum(seconds):.3f} s",
+        )
         for origin, seconds in origins.items()
     ]
     lines = table(rows, "rlr")

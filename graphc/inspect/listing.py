@@ -72,9 +72,7 @@ def dprint(
     return None
 
 
-def listing(
-    roots: Sequence[Root], depth: int, types: bool, where: bool, most: int | None
-) -> str:
+def listing(roots: Sequence[Root], depth: int, types: bool, where: bool, most: int | None) -> str:
     """The text that `dprint` prints."""
     lines: list[str] = []
     total = 0

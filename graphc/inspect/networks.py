@@ -99,9 +99,7 @@ def to_dot(x: Any, declared: bool = False) -> str:
         shape, colour = SHAPES[kind_of(v)]
         text = "\n".join(filter(None, (*titles.get(v, ()), node_label(v), str(v.type))))
         bold = ", penwidth=2" if v in titles and any(titles[v]) else ""
-        lines.append(
-            f'  n{k} [label={_string(text)}, shape={shape}, fillcolor="{colour}"{bold}];'
-        )
+        lines.append(f'  n{k} [label={_string(text)}, shape={shape}, fillcolor="{colour}"{bold}];')
         several = len(v.args) > 1 and not (v.op is not None and v.op.commutative)
         for position, a in enumerate(v.args):
             label = f" [label={position}]" if several else ""

@@ -59,6 +59,21 @@ def roots_of(x: Any, optimised: bool = True) -> list[Root]:
     )
 
 
+def sizes_of(program: Any, bound: Any) -> str:
+    """What a plan was made for: sizes of inputs, and lengths that depend on their values."""
+    texts = [f"{v.name or 'input'} {shape_text(v.type.shape)}" for v in bound.plan.inputs]
+    key = next((k for k, b in program.bound.items() if b is bound), None)
+    lengths = key[2] if isinstance(key, tuple) and len(key) > 2 else ()
+    if lengths:
+        texts.append(f"parts of length {', '.join(map(str, dict.fromkeys(lengths)))}")
+    return ", ".join(texts) or "no inputs"
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """``20x784``, and ``scalar`` for no axes."""
+    return "x".join("?" if n is None else str(n) for n in shape) or "scalar"
+
+
 def quoted(frame: Frame) -> str:
     """``file.py:12  the text of the line``."""
     text = linecache.getline(frame[0], frame[1]).strip()

@@ -8,8 +8,8 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError, Frame
 from graphc.core.node import user_frames
-from graphc.inspect.explanation import lines_of, shape_text
-from graphc.inspect.parts import counted, quoted, short_lines, table
+from graphc.inspect.explanation import lines_of
+from graphc.inspect.parts import counted, quoted, short_lines, sizes_of, table
 
 MOST_ROWS = 25
 
@@ -158,13 +158,12 @@ def profile_of(function: Any) -> Profile:
         label,
         sum(clock.calls for _, clock in clocks),
         sum(clock.seconds for _, clock in clocks),
-        tuple(r for bound, clock in clocks for r in _stepped(bound, clock)),
+        tuple(r for bound, clock in clocks for r in _stepped(program, bound, clock)),
     )
 
 
-def _stepped(bound: Any, clock: Any) -> Iterator[Record]:
-    inputs = bound.plan.inputs
-    sizes = ", ".join(f"{v.name or 'input'} {shape_text(v.type.shape)}" for v in inputs)
+def _stepped(program: Any, bound: Any, clock: Any) -> Iterator[Record]:
+    sizes = sizes_of(program, bound)
     for k, step in enumerate(bound.plan.steps):
         nanoseconds, calls = (int(n) for n in clock.record[k])
         yield Record(

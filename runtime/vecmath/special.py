@@ -111,7 +111,7 @@ def _refined(y: Real, x: Real, q: Real) -> Real:
     """One step of Newton's method: on erf where y is small, on ``log(erfc)`` where it is not."""
     z = y * y
     slope = math.sqrt(math.pi) / 2
-    growth = polynomial(z, tuple(1 / math.factorial(i) for i in range(7)))
+    growth = polynomial(z, tuple(1 / math.factorial(i) for i in range(9)))
     near = x - y.fma(polynomial(z, ERF_SMALL["float64"]), y)
     far = _erfc_far(y)
     # erfc(y) / q - 1, where the power of 2 of erfc(y) may be too small a number by itself
