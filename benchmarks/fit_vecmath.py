@@ -2,10 +2,11 @@
 
 Run: ``python benchmarks/fit_vecmath.py [TABLE ...]``.
 
-Each polynomial minimises the largest weighted error ``weight(t) * |p(t) - target(t)|`` on an interval
-(Remez' exchange on a fine grid, 50 digits). The lowest coefficients are rounded to the format one
-at a time and the rest is fitted again around them, so that rounding costs next to nothing. The printed error is relative to the function that the polynomial serves, in units of the
-format's half last place (2**-24 or 2**-53).
+Each polynomial minimises the largest weighted error ``weight(t) * |p(t) - target(t)|`` on an
+interval (Remez' exchange on a fine grid, 50 digits). The lowest coefficients are rounded to the
+format one at a time and the rest is fitted again around them, so that rounding costs next to
+nothing. The errors are relative to the function that the polynomial serves, in units of the
+format's half last place (``2**-24`` or ``2**-53``).
 """
 
 import sys
@@ -43,8 +44,7 @@ def chebyshev_grid(low: mpf, high: mpf, count: int) -> list[mpf]:
 def exchange(grid: list[mpf], target: list[mpf], weight: list[mpf], degree: int) -> list[mpf]:
     """Coefficients, lowest first, of the minimax polynomial on the grid."""
     size, last = degree + 2, len(grid) - 1
-    chosen = [round(last * (1 - np.cos(np.pi * i / (size - 1))) / 2) for i in range(size)]
-    chosen = [round(last * i / (size - 1)) for i in range(size)] if len(set(chosen)) < size else chosen
+    chosen = [round(last * i / (size - 1)) for i in range(size)]
     best: tuple[mpf, list[mpf]] = (mp.inf, [])
     for _ in range(30):
         rows = mp.matrix(size, size)
@@ -282,10 +282,11 @@ def table(key: str) -> str:
     return "\n".join([*lines, "}"])
 
 
-HEADER = '''"""Polynomials of vector maths, lowest order first. Printed by benchmarks/fit_vecmath.py.
+HEADER = '''"""Polynomials of vector maths, lowest order first.
 
-The errors are relative to the function that the polynomial serves, in units of ``2**-24`` (float32)
-and ``2**-53`` (float64), which are half the last place of 1.
+Printed by ``benchmarks/fit_vecmath.py``. The errors are relative to the function that the
+polynomial serves, in units of ``2**-24`` (float32) and ``2**-53`` (float64), which are half the
+last place of 1.
 """
 '''
 

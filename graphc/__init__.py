@@ -14,7 +14,7 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import gradient, pickling, tensor
+from graphc import gradient, optim, pickling, tensor
 from graphc.api import clone, function
 from graphc.arguments import In, Out
 from graphc.compiled import Function
@@ -22,6 +22,7 @@ from graphc.core.config import config
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable
+from graphc.inspect import dprint, pp, pprint
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -29,6 +30,6 @@ from graphc.sharing import shared
 
 __all__ = [
     "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Out", "Rop", "SharedVariable",
-    "TensorType", "Variable", "clone", "config", "function", "grad", "gradient", "hessian",
-    "jacobian", "pickling", "shared", "tensor",
+    "TensorType", "Variable", "clone", "config", "dprint", "function", "grad", "gradient",
+    "hessian", "jacobian", "optim", "pickling", "pp", "pprint", "shared", "tensor",
 ]  # fmt: skip

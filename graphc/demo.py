@@ -271,6 +271,8 @@ def report(model: Model, history: History) -> str:
     ]
     for made in (model.step, model.accuracy):
         lines += ["", heading(f"function {made.name}", "="), str(made.explain())]
+        if not hasattr(made, "plan"):  # interpreted
+            continue
         lines += ["", heading(f"plan of {made.name}"), str(made.plan)]
         for k, kernel in enumerate(made.kernels):
             lines += ["", heading(f"kernel {k} of {made.name}: {kernel.name}"), kernel.source]

@@ -24,7 +24,7 @@ from graphc.passes.specialise import (
     size_numbers,
     specialise,
 )
-from graphc.program import Options
+from graphc.program import Options, check_update
 from graphc.runtime.bound import Bound
 from graphc.runtime.reference import evaluate
 

@@ -15,8 +15,8 @@ import numpy as np
 from graphc.core.errors import ShapeError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe
-from graphc.runtime.profile import NodeClock
 from graphc.runtime.reference import evaluate
+from graphc.runtime.timed import NodeClock
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class NumpyProgram:
         outputs = [_own(r, taken, b) for r, b in zip(results[:count], borrowed)]
         new = [_own(r, taken, False) for r in results[count:]]
         for (variable, expression), value in zip(graph.updates, new):
-            _check_update(variable, expression, value)
+            check_update(variable, expression, value.shape)
         for (variable, _), value in zip(graph.updates, new):
             store(variable, value)
         return outputs
@@ -103,11 +103,14 @@ def _own(array: Array, taken: set[int], borrow: bool) -> Array:
     return array
 
 
-def _check_update(variable: SharedVariable, expression: Variable, value: Array) -> None:
-    for k, (n, m) in enumerate(zip(variable.type.shape, value.shape)):
+def check_update(
+    variable: SharedVariable, expression: Variable, shape: tuple[int | None, ...]
+) -> None:
+    """Raise unless a shared variable can take a value of this shape."""
+    for k, (n, m) in enumerate(zip(variable.type.shape, shape)):
         if n is not None and n != m:
             raise ShapeError(
-                f"the update of {describe(variable)} has shape {value.shape}: axis {k} must "
+                f"the update of {describe(variable)} has shape {shape}: axis {k} must "
                 f"have size {n}",
                 "no update of this call was done",
                 expression.where,

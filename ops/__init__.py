@@ -6,7 +6,7 @@ if __name__ != "graphc.ops":
         "write 'import graphc.ops' (under a second name, each of its modules would exist twice)"
     )
 
-from graphc.ops import (  # noqa: E402
+from graphc.ops import (
     control,
     convert,
     elementwise,

@@ -17,7 +17,7 @@ from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, us
 from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, static_int
 from graphc.ops.convert import as_variable, is_number, operands
 from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
-from graphc.ops.shape import dim, sum_like, zeros_like
+from graphc.ops.shape import dim, dimshuffle, sum_like, zeros_like
 
 # A window: per axis ("i", position of the index among the operands), ("s", positions of
 # start and length, step), ("a",) for all of it; and ("n",) for a new axis.
@@ -295,7 +295,23 @@ def getitem(x: Variable, index: Any) -> Variable:
     if not picks:
         return result
     axes, chosen = tuple(k for k, _ in picks), [i for _, i in picks]
-    return apply(_gather, (result, *chosen), {"axes": axes})
+    picked = apply(_gather, (result, *chosen), {"axes": axes})
+    if _parted(index, entries) and pick_position(axes):
+        rank = max(i.ndim for i in chosen)
+        first = range(axes[0], axes[0] + rank)
+        return dimshuffle(picked, *first, *(k for k in range(picked.ndim) if k not in first))
+    return picked
+
+
+def _parted(index: Any, entries: Sequence[Any]) -> bool:
+    """Whether an ellipsis that stands for no axes parts integer arrays: NumPy puts the picked
+    axes first then, as it does where axes lie between."""
+    parts = index if isinstance(index, tuple) else (index,)
+    spots = [k for k, e in enumerate(parts) if e is Ellipsis]
+    if not spots or len(entries) != len(parts) - 1:
+        return False
+    picks = [k for k, e in enumerate(entries) if isinstance(e, Variable)]
+    return bool(picks) and min(picks) < spots[0] <= max(picks)
 
 
 def _result_axes(window: Sequence[tuple[Any, ...]]) -> int:

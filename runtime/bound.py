@@ -12,9 +12,9 @@ from graphc.core.node import Array, as_storage
 from graphc.core.plan import FAILED, Plan
 from graphc.runtime import natives
 from graphc.runtime.buffers import empty
+from graphc.runtime.clock import Clock
 from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
-from graphc.runtime.profile import Clock
 
 
 LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter

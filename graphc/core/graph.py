@@ -213,7 +213,10 @@ class Interner:
             if dtypes.is_continuous(a.dtype):
                 return None
             values.append(a.data)
-        constant = Constant(op.numpy(*values, **attrs), type.dtype, where=())
+        try:
+            constant = Constant(op.numpy(*values, **attrs), type.dtype, where=())
+        except (IndexError, ValueError):
+            return None  # an error of the user's program: it is reported where it happens
         leaf = self.leaf(constant)
         assert isinstance(leaf, Constant)
         return leaf

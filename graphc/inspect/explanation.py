@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphc.core.errors import Frame
 from graphc.core.graph import Graph
@@ -14,18 +14,10 @@ from graphc.core.node import Variable
 from graphc.core.plan import Plan, Step, size_text
 from graphc.core.text import fitted
 from graphc.inspect.parts import counted, operations, quoted, short_lines, sizes_of, table
-from graphc.passes.algebra import ALGEBRA
-from graphc.passes.canonical import CANONICAL
-from graphc.passes.fold import FOLD
-from graphc.passes.movement import MOVEMENT
-from graphc.passes.rewrite import Firing
-from graphc.passes.stability import STABLE
 
-FAMILIES = {
-    "more precise": STABLE, "less work": ALGEBRA + MOVEMENT, "computed in advance": FOLD,
-    "one form for equal things": CANONICAL,
-}  # fmt: skip
-"""What rules are for; of the last, only the counts are told."""
+if TYPE_CHECKING:
+    from graphc.core.pattern import Rule
+    from graphc.passes.rewrite import Firing
 
 BRIEF = "one form for equal things"
 MOST_ROOTS = 12
@@ -128,13 +120,32 @@ def _computes(graph: Graph, full: bool) -> Section:
 # --- rules ----------------------------------------------------------------------------
 
 
+def families() -> dict[str, tuple[Rule, ...]]:
+    """The rules by what they are for; of the last family, only the counts are told.
+
+    They are imported with the first function that is compiled.
+    """
+    from graphc.passes.algebra import ALGEBRA
+    from graphc.passes.canonical import CANONICAL
+    from graphc.passes.fold import FOLD
+    from graphc.passes.movement import MOVEMENT
+    from graphc.passes.stability import STABLE
+
+    return {
+        "more precise": STABLE,
+        "less work": ALGEBRA + MOVEMENT,
+        "computed in advance": FOLD,
+        BRIEF: CANONICAL,
+    }
+
+
 def _rules(log: Sequence[Firing], full: bool) -> Section:
     """Which rules fired, family by family, on which of the user's lines."""
     uses: dict[str, list[Firing]] = {}
     for firing in log:
         uses.setdefault(firing.rule, []).append(firing)
     lines: list[str] = []
-    for family, rules in FAMILIES.items():
+    for family, rules in families().items():
         found = {r.name: (r.text, uses.pop(r.name)) for r in rules if r.name in uses}
         if not found:
             continue

@@ -11,7 +11,6 @@ import math
 from graphc.runtime.vecmath.coefficients import EXP, EXP2, LOG_UNIT
 from graphc.runtime.vecmath.lanes import (
     FLOAT32,
-    FLOAT64,
     Number,
     Real,
     Word,
