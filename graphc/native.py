@@ -173,8 +173,10 @@ class NativeProgram:
     def failed(self, about: Variable, record: Array) -> Exception:
         """The error for a check that failed, about the user's line."""
         index, size = int(record[0]), int(record[1])
+        checked = about.op is not None and about.op.name == "checked_index"
         return BadIndexError(
-            f"index {index} is outside an axis of size {size}, in {describe(about)}",
+            f"index {index} is outside an axis of size {size}, in "
+            f"{describe(about.args[0] if checked else about)}",
             f"indices go from {-size} to {size - 1}; no shared variable was changed by this call",
             about.where,
         )

@@ -16,6 +16,7 @@ from graphc.core.op import Scalar, Update
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
 from graphc.passes.blas import BLAS_DTYPES
 from graphc.passes.fuse import NATIVE, Fuser, Group, Single, Task
+from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of, trace
 from graphc.passes.lower import (
     Launch,
@@ -65,6 +66,8 @@ class Binder:
         self.reads: dict[Task, list[Variable]] = {}
         self.readers_of: dict[Variable, list[Task]] = {}
         self.pairs: dict[Task, list[tuple[Variable, Variable, str]]] = {}
+        self.made: dict[Variable, int] = {}  # the first step that may read it
+        self.known: dict[int, int] = {}  # of steps that look at an index; see `hoist`
 
     def run(self) -> Plan:
         order = self.graph.nodes()
@@ -75,6 +78,7 @@ class Binder:
         recompute(
             tasks, self.outputs, self.readers_of, self.graph.roots, self.graph.inputs
         )
+        tasks = [t for t in tasks if self.outputs[t]]  # others are done where they are read
         for t in tasks:
             self._analyse(t)
         leaf_of = {s: leaf for leaf, s in self.sized.origin.items()}
@@ -86,9 +90,11 @@ class Binder:
             if s in leaf_of
         }
         ordered = schedule(
-            tasks, self.reads, self.outputs, lambda v: v.type.nbytes, updated
-        )
+            tasks, self.reads, self.outputs, lambda v: v.type.nbytes, updated,
+            self._find_risky(tasks),
+        )  # fmt: skip
         demands = [self._demand(t) for t in ordered]
+        self._find_exposed(ordered, demands)
         numbers = {v: k for k, v in enumerate(self.graph.outputs)}
         updates = {
             v: (s, leaf_of.get(s))
@@ -98,6 +104,8 @@ class Binder:
         found = assign(demands, numbers, updates, self._leaf_places(), set(roots))
         for k, t in enumerate(ordered):
             self._lower(t, found, found.scratch[k], found.aliases[k])
+            self.made.update(dict.fromkeys(self.outputs[t], len(self.steps)))
+        self.steps = hoist(self.steps, self.known)
         outputs = [(v.dtype, shape_of(v)) for v in self.graph.outputs]
         moved = []
         for s, v in found.late:
@@ -199,6 +207,40 @@ class Binder:
         same_size = layout.base.type.nbytes == t.node.type.nbytes
         return layout.base if exact and same_size and layout.base not in others else None
 
+    # --- errors -----------------------------------------------------------------------
+
+    def _find_risky(self, tasks: Sequence[Task]) -> set[Task]:
+        """The tasks that may stop a call, by themselves or by an index that they make."""
+        found: set[Task] = set()
+        for t in tasks:
+            found.update(self.fuser.task_of[v] for v in self._indices(t) if v.op is not None)
+            if has_checks(self.nests[t]) if isinstance(t, Group) else _kind(t.node) == "host":
+                found.add(t)
+        return found
+
+    def _indices(self, t: Task) -> list[Variable]:
+        """The scalar indices that are checked before a task."""
+        if isinstance(t, Group):
+            found = [b.layout for b in self.nests[t].bindings.values() if b.layout is not None]
+        elif _kind(t.node) == "host":
+            return []
+        else:
+            found = [self.layouts.of(a) for a in t.node.args]
+            if t.node.op is not None and t.node.op.name == "update_subtensor":
+                found.append(_window_of(t.node))
+        return [self.layouts.of(v).base for v in checked_indices(found)]
+
+    def _find_exposed(self, ordered: Sequence[Task], demands: Sequence[Demand]) -> None:
+        """Mark what is written before everything that may stop the call has run."""
+        risky = self._find_risky(ordered)
+        indices = {v for t in ordered for v in self._indices(t)}
+        last = max((k for k, t in enumerate(ordered) if t in risky), default=-1)
+        for k, (t, demand) in enumerate(zip(ordered[: last + 1], demands)):
+            if k < last or not indices.isdisjoint(demand.makes):
+                demand.exposed = set(demand.makes)
+            elif isinstance(t, Group):
+                demand.exposed = stored_too_early(self.nests[t])
+
     # --- steps ------------------------------------------------------------------------
 
     def _lower(
@@ -214,13 +256,12 @@ class Binder:
             launch = Launch(nest, _label(t.members), tuple(t.members), flops=cost)
             self._launch(launch, found.places, scratch)
             return
-        op = t.node.op
-        assert op is not None
-        if op.name in ("dot", "gemm") and t.node.dtype in BLAS_DTYPES:
+        kind = _kind(t.node)
+        if kind == "product":
             self._product(t.node, found.places, bool(aliases))
-        elif isinstance(op.lower, Update) and t.node.dtype in NATIVE:
+        elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
-        elif op.name in ("join", "make_vector") and t.node.dtype in NATIVE:
+        elif kind == "join":
             self._join(t.node, found.places)
         else:
             self._host(t.node, found.places)
@@ -312,7 +353,9 @@ class Binder:
         """Steps that move pointer `word` of step `target` by what only run time tells."""
         size = itemsize(layout.base.dtype)
         for k, d in enumerate(layout.dynamic):
-            index = places[self.layouts.of(d.index).base]
+            maker = self.layouts.of(d.index).base
+            self.known[len(self.steps)] = self.made.get(maker, 0)
+            index = places[maker]
             words: list[Word] = [
                 step.words[word] if k == 0 else 0, Address(index), d.size, d.stride * size,
                 int(d.checked), WordAddress(target, word), Address(Place("error")),
@@ -381,6 +424,17 @@ class Binder:
             Step("host", _name(v), [], nodes=(v,), extra=(v, operands, Address(places[v])),
                  writes=(str(places[v]),))
         )  # fmt: skip
+
+
+def _kind(v: Variable) -> str:
+    """By what the one op of a task is done."""
+    op = v.op
+    assert op is not None
+    if op.name in ("dot", "gemm") and v.dtype in BLAS_DTYPES:
+        return "product"
+    if isinstance(op.lower, Update) and v.dtype in NATIVE:
+        return "update"
+    return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"
 
 
 def _bases(layout: Layout) -> list[Variable]:

@@ -195,3 +195,20 @@ def uniform(variable: Variable) -> Constant | None:
     if isinstance(source, Constant) and source.data.size == 1:
         return source
     return None
+
+
+def inside(index: Variable, size: int) -> bool:
+    """Whether indices are known to lie in an axis, counted from the front."""
+    source, _ = trace(index)
+    if isinstance(source, Constant):
+        return not source.data.size or bool(source.data.min() >= 0 and source.data.max() < size)
+    if source.op is not None and source.op.name == "checked_index":
+        limit = static_int(trace(source.args[1])[0])
+        return limit is not None and limit <= size
+    if source.op is None or source.op.name != "arange":
+        return False
+    start, step, length = (static_int(a) for a in source.args)
+    if start is None or step is None or length is None:
+        return False
+    last = start + step * max(length - 1, 0)
+    return min(start, last) >= 0 and max(start, last) < size

@@ -9,7 +9,6 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.kernel import (
     Axis,
-    Check,
     Kernel,
     Let,
     Load,
@@ -240,7 +239,7 @@ def _operand(name: str, dtype: str, strides: Sequence[int], written: bool) -> Op
 
 
 def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
-    """A serial nest over the index arrays that writes or adds into `target`."""
+    """A serial nest over the (checked) index arrays that writes or adds into `target`."""
     value, indices, axes = v.args[1], v.args[2:], v.attrs["axes"]
     table = v.args[0]
     rank = max(i.ndim for i in indices)
@@ -254,7 +253,6 @@ def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
     bindings: dict[str, Binding] = {}
     operands: list[Operand] = []
     sizes: dict[str, int] = {}
-    checks: list[Variable] = []
     body: list[Statement] = []
     y_strides = [0] * total
     places = [k for k in range(total) if not at <= k < at + rank]
@@ -264,13 +262,8 @@ def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
     terms = []
     for k, (axis, index) in enumerate(zip(axes, indices)):
         _load_aligned(operands, bindings, body, f"x{k + 1}", index, at, rank, total, layouts)
-        size, stride = f"n{2 * k}", f"n{2 * k + 1}"
-        sizes[size], sizes[stride] = target.shape[axis], target.strides[axis]
-        raw, place_name = f"v{k + 1}", f"p{k + 1}"
-        body.append(Let(place_name, f"select({raw} < 0, {raw} + {size}, {raw})"))
-        checks.append(v)
-        body.append(Check(place_name, size, len(checks)))
-        terms.append(f"{place_name} * {stride}")
+        sizes[f"n{k}"] = target.strides[axis]
+        terms.append(f"v{k + 1} * n{k}")
     name = f"x{len(axes) + 1}"
     _load_aligned(operands, bindings, body, name, value, 0, total, total, layouts)
     offset, new = " + ".join(terms), f"v{len(axes) + 1}"
@@ -282,7 +275,7 @@ def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
         tuple(Axis(f"i{k}", True) for k in range(total)), operands, [], sizes=list(sizes)
     )
     (kernel.row if total else kernel.top).extend(body)
-    return Nest(kernel, Group(0), shape, bindings, {}, sizes, checks)
+    return Nest(kernel, Group(0), shape, bindings, {}, sizes, [])
 
 
 def _picked_shape(indices: Sequence[Variable], rank: int) -> tuple[int, ...]:

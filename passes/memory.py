@@ -16,13 +16,15 @@ class Demand:
     """What one task reads, makes, may overwrite, and needs as scratch.
 
     `inplace` lists pairs (made, read): the made value may take the memory of the one that
-    is read, if that dies here.
+    is read, if that dies here. `exposed` are the made values that are written before the
+    last check of the plan: not in the memory of shared variables.
     """
 
     reads: list[Variable]
     makes: list[Variable]
     inplace: list[tuple[Variable, Variable]] = field(default_factory=list)
     scratch: list[int] = field(default_factory=list)
+    exposed: set[Variable] = field(default_factory=set)
 
 
 @dataclass
@@ -173,7 +175,7 @@ class _Assigner:
             self.result.places[v] = self.result.places[before]
             aliases.append((v, before))
             return True
-        fits = shared.storage.array.shape == v.type.shape
+        fits = shared.storage.array.shape == v.type.shape and v not in demand.exposed
         reader = leaf is not None and leaf in demand.reads
         pair = (v, leaf) in demand.inplace
         later = leaf is not None and self.last.get(leaf, -1) > k

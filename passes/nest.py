@@ -20,7 +20,7 @@ from graphc.core.kernel import (
     Store,
 )
 from graphc.core.node import Constant, Variable
-from graphc.core.op import Gather, Scalar, static_int
+from graphc.core.op import Gather, Scalar
 from graphc.passes.fuse import (
     POSITIONS,
     Group,
@@ -31,7 +31,7 @@ from graphc.passes.fuse import (
     operand_axes,
     roles,
 )
-from graphc.passes.layout import Layout, Layouts, c_strides, shape_of, trace
+from graphc.passes.layout import Layout, Layouts, c_strides, inside, shape_of, trace
 
 EXPENSIVE = 8.0  # operations from this cost on are kept between phases, not done again
 SMALL_INTEGERS = ("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64", "bool")
@@ -467,7 +467,7 @@ class _Builder:
         for k, axis in enumerate(v.attrs["axes"]):
             index = self._argument(v, k + 1, scope)
             place = index
-            if not _inside(indices[k], layout.shape[axis]):
+            if not inside(indices[k], layout.shape[axis]):
                 place = self._checked(v, index, self._size(layout.shape[axis]), scope)
             terms.append(f"{place} * {self._size(layout.strides[axis])}")
         at, picked = gather_axes(v)
@@ -585,15 +585,3 @@ class _Builder:
                 name = self._compute(v, scope)
                 scope.names[v] = name
         scope.out.append(Store(operand, name))
-
-
-def _inside(index: Variable, size: int) -> bool:
-    """Whether an index is an arange that stays inside an axis, so that no check is due."""
-    source, _ = trace(index)
-    if source.op is None or source.op.name != "arange":
-        return False
-    start, step, length = (static_int(a) for a in source.args)
-    if start is None or step is None or length is None:
-        return False
-    last = start + step * max(length - 1, 0)
-    return min(start, last) >= 0 and max(start, last) < size

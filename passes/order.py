@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from graphc.core.node import Variable
-from graphc.passes.fuse import Group, Task
+from graphc.passes.fuse import Task
 
 WINDOW = 64  # ready tasks among which the best is looked for
-
-
-def task_nodes(task: Task) -> list[Variable]:
-    return task.members if isinstance(task, Group) else [task.node]
 
 
 def schedule(
@@ -20,6 +16,7 @@ def schedule(
     makes: Mapping[Task, Sequence[Variable]],
     nbytes: Callable[[Variable], int],
     updated: Mapping[Variable, Task],
+    risky: Collection[Task],
 ) -> list[Task]:
     """Tasks so that operands come first, greedily by the memory each frees or takes.
 
@@ -30,6 +27,8 @@ def schedule(
     updated : mapping
         Shared leaves whose memory a task would like to overwrite: it waits for their
         other readers, and for every task that may raise an error, where it can.
+    risky : collection
+        The tasks that may raise an error.
     """
     maker = {v: t for t in tasks for v in makes[t]}
     pending = {t: {maker[v] for v in reads[t] if v in maker} - {t} for t in tasks}
@@ -47,14 +46,15 @@ def schedule(
     overwrites: dict[Task, list[Variable]] = {}
     for leaf, t in updated.items():
         overwrites.setdefault(t, []).append(leaf)
-    risky = sum(_may_raise(t) for t in tasks)
+    waiting = len(risky)
     ready = [t for t in tasks if not pending[t]]
     order: list[Task] = []
     while ready:
         best, best_key = 0, None
         for k, t in enumerate(ready[:WINDOW]):
             waits = t in overwrites and (
-                risky > 0 or any(uses.get(v, 0) > (v in reads[t]) for v in overwrites[t])
+                waiting > (t in risky)
+                or any(uses.get(v, 0) > (v in reads[t]) for v in overwrites[t])
             )
             freed = sum([sizes[v] for v in kept[t] if uses[v] == 1])
             key = (waits, takes[t] - freed, t.number)
@@ -62,7 +62,7 @@ def schedule(
                 best, best_key = k, key
         task = ready.pop(best)
         order.append(task)
-        risky -= _may_raise(task)
+        waiting -= task in risky
         for v in set(reads[task]):
             uses[v] -= 1
         for f in followers[task]:
@@ -71,7 +71,3 @@ def schedule(
                 ready.append(f)
     assert len(order) == len(tasks), "tasks that need each other"
     return order
-
-
-def _may_raise(task: Task) -> bool:
-    return any(v.op is not None and v.op.checks for v in task_nodes(task))

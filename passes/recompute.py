@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Scalar
 from graphc.passes.fuse import MEMBERS, AxisMap, Group, Task, is_generator, operand_axes, roles
-from graphc.passes.layout import trace
+from graphc.passes.layout import is_view, trace
 
 CHEAP = 8.0  # cost up to which operations are done again
 SMALL = 8  # operands this many times smaller than the value may be read besides
@@ -46,6 +46,8 @@ def recompute(
             if chain is not None and _move(task, v, chain, readers.get(v, [])):
                 outputs[task].remove(v)
                 _prune(task, outputs[task])
+                for u in {trace(a)[0] for m in chain for a in m.args}.intersection(kept):
+                    readers[u] = list(dict.fromkeys([*readers.get(u, []), *readers[v]]))
 
 
 def _chain(
@@ -98,7 +100,7 @@ def _move(
         changes.append((task, domains))
     undo = [(t, list(t.members), dict(t.domain)) for t, _ in changes]
     for task, domains in changes:
-        task.members = [m for m in domains if m not in task.domain] + task.members
+        task.members = _in_order([m for m in domains if m not in task.domain] + task.members)
         task.domain = {**domains, **task.domain}
         if roles(task) is None:
             for t, members, domain in undo:
@@ -114,6 +116,8 @@ def _renaming(group: Group, reader: Group, v: Variable) -> dict[int, int] | None
     for m in reader.members:
         for k, a in enumerate(m.args):
             source, along = trace(a)
+            if source is not v and _views(source, v):
+                return None
             if source is not v:
                 continue
             if m.op is not None and m.op.name == "gather" and k == 0:
@@ -130,6 +134,33 @@ def _renaming(group: Group, reader: Group, v: Variable) -> dict[int, int] | None
             if seen != {x for x in value_axes if x is not None}:
                 return None
     return renaming or None
+
+
+def _views(a: Variable, v: Variable) -> bool:
+    """Whether `a` is a view over the memory of `v`, or its place depends on `v`."""
+    stack = [a]
+    while stack:
+        u = stack.pop()
+        if u is v:
+            return True
+        if is_view(u):
+            stack.extend(u.args)
+    return False
+
+
+def _in_order(members: Sequence[Variable]) -> list[Variable]:
+    """Members with operands first."""
+    known, order = set(members), []
+    stack = [(m, False) for m in reversed(members)]
+    while stack:
+        m, done = stack.pop()
+        if done:
+            order.append(m)
+        elif m in known:
+            known.remove(m)
+            stack.append((m, True))
+            stack += [(trace(a)[0], False) for a in reversed(m.args)]
+    return order
 
 
 def _prune(group: Group, outputs: Sequence[Variable]) -> None:

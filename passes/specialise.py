@@ -19,7 +19,7 @@ from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import alloc, expand_axes
 from graphc.passes.fuse import is_generator
-from graphc.passes.layout import Layouts, is_view, trace
+from graphc.passes.layout import Layouts, inside, is_view, shape_of, trace
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ def materialise(sized: Sized) -> Sized:
         if is_view(v):
             args = (_viewable(v, args, layouts), *(_in_buffer(a) for a in args[1:]))
         elif reads_memory(v):
+            if v.op.name == "scatter":
+                args = (*args[:2], *_checked(v, args))
             first = _FIRST_SCALAR.get(v.op.name, len(args))
             args = (*(_in_memory(a) for a in args[:first]), *(_in_buffer(a) for a in args[first:]))
         elif v.op.name == "gather":
@@ -231,6 +233,16 @@ def _in_memory(a: Variable) -> Variable:
     if is_generator(source) or (isinstance(source, Constant) and source.data.size == 1 and a.ndim):
         return apply(copy_, (a,), {})
     return a
+
+
+def _checked(v: Variable, args: Sequence[Variable]) -> list[Variable]:
+    """The indices of a scatter, checked before anything is written."""
+    found = []
+    for index, axis in zip(args[2:], v.attrs["axes"]):
+        size = shape_of(args[0])[axis]
+        with made_at(v.where):
+            found.append(index if inside(index, size) else checked_index(index, size))
+    return found
 
 
 def _in_buffer(a: Variable) -> Variable:

@@ -16,7 +16,6 @@ from graphc.runtime.clock import Clock
 from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
 
-
 LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter
 FLOPS, BYTES = 5e10, 1e10  # a second, about
 

@@ -126,6 +126,9 @@ class _Writer:
     # --- loops ------------------------------------------------------------------------
 
     def loops(self) -> None:
+        kernel = self.kernel
+        if not kernel.row and not any(p.elem or p.row for p in kernel.phases):
+            return
         before = self.depth
         outer = self.kernel.outer
         for k, axis in enumerate(outer):

@@ -232,6 +232,8 @@ def operands_of(v: Variable) -> tuple[Variable, ...]:
 
     A slice is kept as its start, clipped to the axis, and its length.
     """
+    if v.op is not None and v.op.name == "arange":
+        return *v.args[:2], unclipped(v.args[2])
     if v.op is None or v.op.name not in ("subtensor", "update_subtensor"):
         return v.args
     args = list(v.args)

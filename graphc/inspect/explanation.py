@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphc.core.errors import Frame
 from graphc.core.graph import Graph
 from graphc.core.node import Variable
-from graphc.core.plan import Plan, Step, size_text
+from graphc.core.plan import Address, Plan, Step, size_text
 from graphc.core.text import fitted
 from graphc.inspect.parts import counted, operations, quoted, short_lines, sizes_of, table
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BRIEF = "one form for equal things"
 MOST_ROOTS = 12
 MOST_PLACES = 3
+MOST_LINES = 60
 WIDTH = 100
 
 
@@ -224,8 +225,15 @@ def _bound(bound: Any, sizes: str, full: bool) -> list[Section]:
     for k, step in enumerate(plan.steps):
         label = step.label if full or len(step.label) <= 64 else step.label[:63] + "…"
         rows.append((str(k), step.routine, label, short_lines(lines_of(bound, step))))
-    steps = Section(f"steps for {sizes}", tuple(table(rows, "r")))
-    return [steps, _lines(bound), _memory(plan)]
+    steps = Section(f"steps for {sizes}", _some(table(rows, "r"), full))
+    return [steps, _lines(bound, full), _memory(plan, full)]
+
+
+def _some(lines: Sequence[str], full: bool) -> tuple[str, ...]:
+    """A list that isn't too long, with a word on the rest."""
+    if full or len(lines) <= MOST_LINES:
+        return tuple(lines)
+    return *lines[:MOST_LINES], f"  … and {len(lines) - MOST_LINES} more: explain(full=True)"
 
 
 def lines_of(bound: Any, step: Step) -> list[Frame]:
@@ -234,10 +242,10 @@ def lines_of(bound: Any, step: Step) -> list[Frame]:
     found: dict[Frame, None] = {}
     for v in step.nodes:
         found.update(dict.fromkeys(known.get(v) or v.where[-1:]))
-    return list(found)
+    return sorted(found)
 
 
-def _lines(bound: Any) -> Section:
+def _lines(bound: Any, full: bool) -> Section:
     """The user's lines, and the steps that each is computed in."""
     steps: dict[Frame, list[int]] = {}
     for k, step in enumerate(bound.plan.steps):
@@ -247,7 +255,7 @@ def _lines(bound: Any) -> Section:
         (quoted(frame)[:WIDTH], f"step{'' if len(numbers) == 1 else 's'} {_ranges(numbers)}")
         for frame, numbers in sorted(steps.items())
     ]
-    return Section("your lines", tuple(table(rows)))
+    return Section("your lines", _some(table(rows), full))
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -261,7 +269,7 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def _memory(plan: Plan) -> Section:
+def _memory(plan: Plan, full: bool) -> Section:
     """What lies where, what shares memory, and what is overwritten."""
     inside = [(v, p) for v, p in plan.places.items() if p.kind == "arena"]
     needed = sum(v.type.nbytes for v, _ in inside)
@@ -271,19 +279,20 @@ def _memory(plan: Plan) -> Section:
     ]
     groups: dict[str, int] = Counter(str(p) for _, p in inside)
     again = [f"{place} ({n} values)" for place, n in groups.items() if n > 1]
-    if again:
-        lines += _wrapped(f"  used again: {', '.join(again)}", "    ")
-    moved = {s for s, _, _ in plan.moved}
-    copied = {s for step in plan.steps if step.routine == "copy_bytes" for s in step.writes}
-    inplace = [
-        s.name or "?" for s in plan.updated
-        if s not in moved and f"shared {s.name or '?'}" not in copied
-    ]  # fmt: skip
-    if inplace:
-        lines += _wrapped(f"  updated in place: {', '.join(inplace)}", "    ")
-    rest = [s.name or "?" for s in plan.updated if (s.name or "?") not in inplace]
-    if rest:
-        lines += _wrapped(f"  updated by a copy at the end: {', '.join(rest)}", "    ")
+    copied = {s for s, _, _ in plan.moved}
+    for step in plan.steps:
+        if step.routine == "copy_bytes":
+            copied |= {w.place.owner for w in step.words[:1] if isinstance(w, Address)}
+    told = {
+        "used again": again,
+        "updated in place": [s.name or "?" for s in plan.updated if s not in copied],
+        "updated by a copy at the end": [s.name or "?" for s in plan.updated if s in copied],
+    }
+    for title, names in told.items():
+        if names:
+            more = [] if full or len(names) <= MOST_ROOTS else [f"… {len(names)} in all"]
+            names = names if full else names[:MOST_ROOTS]
+            lines += _wrapped(f"  {title}: {', '.join(names + more)}", "    ")
     lines += [f"  {note}" for note in plan.notes]
     return Section("memory", tuple(lines))
 
@@ -300,14 +309,10 @@ def _cost(program: Any) -> Section:
         "memory": "there already, in this process",
     }  # fmt: skip
     rows = [
-        (
-            counted(len(seconds), "native routine"),
-            words.get(origin, origin),
-            f"{sum(seconds):.3f} s",
-        )
-        for origin, seconds in origins.items()
+        (str(len(times)), words.get(origin, origin), f"{sum(times):.3f} s")
+        for origin, times in origins.items()
     ]
-    lines = table(rows, "rlr")
+    lines = ["  native routines"] * bool(rows) + table(rows, "rlr", "    ")
     count = len(program.bound)
     if count:
         lines.append(f"  plans for {counted(count, 'set')} of sizes, kernels included: "

@@ -61,9 +61,8 @@ def dprint(
     └─ true_div
        ├─ exp [A]
        │  └─ x
-       └─ dimshuffle(pattern=('x',))
-          └─ sum
-             └─ exp [A]
+       └─ sum
+          └─ exp [A]
     """
     text = listing(roots_of(x, not declared), depth, print_type, print_where, most)
     if file == "str":
@@ -174,8 +173,8 @@ def pp(x: Any, depth: int = -1) -> str:
     --------
     >>> import graphc, graphc.tensor as T
     >>> x, W, b = T.dmatrix("x"), T.dmatrix("W"), T.dvector("b")
-    >>> graphc.pp(T.tanh(T.dot(x, W) + b).mean(axis=1))
-    'sum(tanh(x @ W + b), axis=1) / float64(1 * x.shape[0])'
+    >>> graphc.pp(T.tanh(T.dot(x, W) + b).sum(axis=1))
+    'sum(tanh(x @ W + b), axis=1)'
     """
     lines = []
     for title, v in roots_of(x):

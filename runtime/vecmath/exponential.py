@@ -35,7 +35,7 @@ def reduced(x: Real, low: Real | None = None) -> tuple[Word, Real]:
     """``x + low = n ln 2 + r``: a word with n in its lowest bits, and ``exp(r) - 1``.
 
     ``abs(x)`` has to be below ``2**9 ln 2`` (float32) or ``2**12 ln 2`` (float64), and low tiny.
-    float64 keeps what rounding r loses; float32, where speed counts more, does not.
+    What rounding r loses is kept in float64 and beside a low part; float32 alone favours speed.
     """
     name, magic = x.format.name, x.format.magic
     shifted = x.fma(1 / math.log(2), magic)

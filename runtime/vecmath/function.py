@@ -19,6 +19,17 @@ class Function:
     formula : builds it from :class:`~graphc.runtime.vecmath.lanes.Real` values.
     ulp : the largest error by dtype name, in units in the last place of the exact result, on
         machines with fused multiply-add.
+
+    Examples
+    --------
+    >>> from llvmlite import ir
+    >>> from graphc.runtime.vecmath import FUNCTIONS
+    >>> kind = ir.FunctionType(ir.FloatType(), [ir.FloatType()])
+    >>> function = ir.Function(ir.Module(), kind, "square_root")
+    >>> builder = ir.IRBuilder(function.append_basic_block())
+    >>> root = FUNCTIONS["sqrt"].emit(builder, function.args[0])
+    >>> print(root.type)
+    float
     """
 
     name: str

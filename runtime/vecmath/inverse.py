@@ -19,11 +19,7 @@ def _arcsin_parts(x: Real) -> tuple[Mask, Real, Real]:
     large = size > 0.5
     z = where(large, 0.5 - size * 0.5, x * x)
     s = where(large, z.sqrt(), x)
-    return large, s, s * (z * polynomial_of(z, ARCSIN))
-
-
-def polynomial_of(z: Real, table: dict[str, tuple[float, ...]]) -> Real:
-    return polynomial(z, table[z.format.name])
+    return large, s, s * (z * polynomial(z, ARCSIN[z.format.name]))
 
 
 def arcsin(x: Real) -> Real:
@@ -55,7 +51,7 @@ def _angle(opposite: Real, adjacent: Real, turned: Mask | None) -> Real:
     upper = a >= b * 0.5
     t = where(upper, a - b, a) / where(upper, a + b, b)
     z = t * t
-    angle = t.fma(z * polynomial_of(z, ARCTAN), t)
+    angle = t.fma(z * polynomial(z, ARCTAN[z.format.name]), t)
     quarters = where(upper, a.constant(1.0), 0.0)
     quarters, angle = where(steep, 2.0 - quarters, quarters), where(steep, -angle, angle)
     if turned is not None:

@@ -192,12 +192,13 @@ class Real(Value):
         result.flags = _NoFlags()
         return self._like(result)
 
-    def _call(self, name: str, *others: Real | Number) -> Real:
+    def intrinsic(self, name: str, *others: Real | Number) -> Real:
+        """The LLVM intrinsic ``llvm.NAME`` of this number and others."""
         values = [self.value, *(self.coerce(other).value for other in others)]
         kind = self.format.real
         signature = ir.FunctionType(kind, [kind] * len(values))
-        intrinsic = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
-        result = self.builder.call(intrinsic, values)
+        declared = self.builder.module.declare_intrinsic(f"llvm.{name}", [kind], signature)
+        result = self.builder.call(declared, values)
         result.fastmath = _NoCallFlags()
         return self._like(result)
 
@@ -235,7 +236,7 @@ class Real(Value):
         return self._like(self.builder.fneg(self.value))
 
     def __abs__(self) -> Real:
-        return self._call("fabs")
+        return self.intrinsic("fabs")
 
     def __lt__(self, other: Real | Number) -> Mask:
         return self._compare("<", other)
@@ -259,14 +260,14 @@ class Real(Value):
     def fma(self, factor: Real | Number, term: Real | Number) -> Real:
         """``self * factor + term``, rounded once where the machine can."""
         if self.fused:
-            return self._call("fma", factor, term)
+            return self.intrinsic("fma", factor, term)
         return self * factor + term
 
     def sqrt(self) -> Real:
-        return self._call("sqrt")
+        return self.intrinsic("sqrt")
 
     def copysign(self, sign: Real) -> Real:
-        return self._call("copysign", sign)
+        return self.intrinsic("copysign", sign)
 
     def bits(self) -> Word:
         """The bits of the number."""

@@ -82,14 +82,14 @@ def _modulo_4(x: Real) -> Real:
 def reduced_double(x: Real) -> tuple[Word, Real, Real]:
     """The reduction of float64: n in the lowest bits of a word, and r in two parts.
 
-    ``y = 2**(-48 j) x`` is multiplied by four pieces of ``2/pi``. The first j with which all later
-    pieces count serves: j = 0 up to ``2**100``, and y is an integer for the others. Up to ``2**48``
-    r has all its digits; beyond, its error is below ``2**-88``, which matters only where x lies
-    nearer than ``2**-35`` to a multiple of pi/2 (one number in ``10**10``).
+    ``y = 2**(-48 j) x`` is multiplied by the four pieces of ``2/pi`` from the j-th on: j is 0 up to
+    ``2**100``, and beyond y is an integer that makes the product with earlier pieces a multiple of
+    4. Up to ``2**48`` r has all its digits; beyond, its error is below ``2**-88``, which matters
+    only where x lies nearer than ``2**-35`` to a multiple of pi/2 (one number in ``10**10``).
     """
     form = x.format
     exponent = (abs(x).bits() >> form.fraction).small_integer()
-    # The nearest integer to a number half an odd multiple of 1/48 away from ties: a floor.
+    # Rounding (exponent - 52 - 23.5) / 48, which is never a tie, gives floor((exponent - 52) / 48).
     first = 52 + form.maximum + (PIECE - 1) / 2
     shifted = at_least((exponent - first) * (1.0 / PIECE), 0.0) + form.magic
     index = shifted.bits() & 31

@@ -10,7 +10,7 @@ from graphc.runtime.vecmath.lanes import Real, where
 def rint(x: Real) -> Real:
     """The nearest integer, ties to the even one."""
     if x.fused:
-        return x._call("rint")
+        return x.intrinsic("rint")
     limit = 2.0**x.format.fraction
     size = abs(x)
     return where(size < limit, ((size + limit) - limit).copysign(x), x)
@@ -19,7 +19,7 @@ def rint(x: Real) -> Real:
 def floor(x: Real) -> Real:
     """The largest integer that is not above x."""
     if x.fused:
-        return x._call("floor")
+        return x.intrinsic("floor")
     near = rint(x)
     return where(near > x, near - 1.0, near).copysign(x)
 
@@ -27,7 +27,7 @@ def floor(x: Real) -> Real:
 def ceil(x: Real) -> Real:
     """The smallest integer that is not below x."""
     if x.fused:
-        return x._call("ceil")
+        return x.intrinsic("ceil")
     near = rint(x)
     return where(near < x, near + 1.0, near).copysign(x)
 
@@ -35,7 +35,7 @@ def ceil(x: Real) -> Real:
 def trunc(x: Real) -> Real:
     """The integer part: rounding towards zero."""
     if x.fused:
-        return x._call("trunc")
+        return x.intrinsic("trunc")
     return floor(abs(x)).copysign(x)
 
 

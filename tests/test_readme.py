@@ -1,0 +1,79 @@
+"""The README's program runs as it stands there, and what the README promises is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import graphc
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+TEXT = README.read_text("utf-8")
+LINKS = re.findall(r"\]\((?!https?://|#)([^)#]+)\)", TEXT)
+
+
+def python_program(text: str) -> str:
+    """All Python blocks, each on the lines that it has in the file."""
+    lines, inside = [], False
+    for line in text.splitlines():
+        fence = line.startswith("```")
+        lines.append(line if inside and not fence else "")
+        inside = line.strip() == "```python" if fence else inside
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The names that the README's program leaves, and what it printed."""
+    pytest.importorskip("sklearn")
+    printed = []
+    names = {
+        "__name__": "readme",
+        "print": lambda *parts: printed.append(" ".join(map(str, parts))),
+    }
+    floatX = graphc.config.floatX
+    try:
+        exec(compile(python_program(TEXT), str(README), "exec"), names)
+    finally:
+        graphc.config.floatX = floatX
+    return names, printed
+
+
+def test_the_program_has_all_its_blocks():
+    assert python_program(TEXT).count("graphc.function(") >= 4
+
+
+def test_the_classifier_learns(run):
+    _, printed = run
+    accuracy = next(line for line in printed if line.startswith("accuracy"))
+    assert float(accuracy.split()[1]) > 0.9
+    losses = [float(line.split()[-1]) for line in printed if line.startswith("epoch")]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_the_insides_are_shown_with_the_program_s_own_lines(run):
+    _, printed = run
+    everything = "\n".join(printed)
+    assert "README.md:" in everything
+    assert "log_softmax" in everything and "def kernel(" in everything and "gemm" in everything
+
+
+def test_interpreted_and_compiled_steps_agree(run):
+    names, _ = run
+    images, labels = names["images"][:50], names["labels"][:50]
+    slow = names["slow_step"](images, labels)
+    assert slow == pytest.approx(
+        float(names["loss"].eval({names["x"]: images, names["y"]: labels}))
+    )
+
+
+@pytest.mark.parametrize("target", sorted(set(LINKS)))
+def test_links_lead_somewhere(target):
+    assert (README.parent / target).exists()
+
+
+def test_pictures_are_embedded_and_not_too_large():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
+    assert pictures
+    for picture in pictures:
+        assert (README.parent / picture).stat().st_size < 200_000
