@@ -15,7 +15,7 @@ from graphc.core.plan import Plan
 from graphc.passes.bind import bind, estimate
 from graphc.passes.blas import fold_products
 from graphc.passes.fuse import MEMBERS
-from graphc.passes.pipeline import EXPANDED, SIMPLIFY, Optimised, optimise
+from graphc.passes.pipeline import EXPANDED, SIZED, Optimised, optimise
 from graphc.passes.rewrite import rewrite
 from graphc.passes.specialise import (
     Sized,
@@ -138,7 +138,7 @@ class NativeProgram:
         shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
         shapes.update({s: s.storage.array.shape for s in self.shared})
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
-        again = SIMPLIFY[-1](sized.graph, sized.interner, [])
+        again = SIZED(sized.graph, sized.interner, [])
         sized = expand(replace(sized, graph=again))
         simple = rewrite(sized.graph, EXPANDED, sized.interner, [])
         folded = fold_products(simple, sized.interner)

@@ -246,8 +246,8 @@ def _power(a: Any, b: Any) -> Any:
     a, b = np.asarray(a), np.asarray(b)
     if dtypes.is_integer(a.dtype.name) and (b < 0).any():
         base = np.where(a == 0, 1, a)  # NumPy refuses; the reciprocal truncated is the meaning
-        small = np.where(np.abs(base) == 1, base ** (np.abs(b) % 2), 0)
-        return np.where(b < 0, np.where(a == 0, 0, small), a ** np.abs(b)).astype(a.dtype)
+        small = np.where(np.abs(base) == 1, base ** (b % 2), 0)
+        return np.where(b < 0, np.where(a == 0, 0, small), a ** np.maximum(b, 0)).astype(a.dtype)
     return np.power(a, b)
 
 

@@ -20,7 +20,7 @@ from graphc.core.kernel import (
     Store,
 )
 from graphc.core.node import Constant, Variable
-from graphc.core.op import Gather, Scalar
+from graphc.core.op import Gather, Scalar, static_int
 from graphc.passes.fuse import (
     POSITIONS,
     Group,
@@ -285,7 +285,7 @@ class _Builder:
                 if a in self.inner:
                     strides[a] = step
                     step *= self.group.sizes[a]
-            self._declare(operand, Binding(None, None, tuple(strides), step), v.dtype, True)
+            self._declare(operand, Binding(None, None, tuple(strides), max(step, 1)), v.dtype, True)
             scope = self.elems[self._ready[v]]
             scope.out.append(Store(operand, self.need(v, scope)))
         return operand
@@ -296,6 +296,8 @@ class _Builder:
             return self._gather(v, scope)
         assert isinstance(lower, Scalar), v
         args = [self._argument(v, k, scope) for k in range(len(v.args))]
+        if v.op.name == "eq" and _small_positions(v):  # type: ignore[union-attr]
+            args = [self._narrowed(v, k, name, scope) for k, name in enumerate(args)]
         if lower.template.startswith("checked("):
             return self._checked(v, args[0], args[1], scope)
         cast = function_name(v.dtype)
@@ -311,6 +313,20 @@ class _Builder:
         name = self._fresh()
         scope.out.append(Let(name, text))
         return name
+
+    def _narrowed(self, v: Variable, k: int, name: str, scope: Scope) -> str:
+        """A position as int32, whose comparison fills vectors as float32 does."""
+        source = trace(v.args[k])[0]
+        home = scope
+        if source in self.members and scope.level == "elem" and not self.roles.lanes:
+            row = self.rows[scope.index]
+            home = row if self._defined(name, row) else scope
+        known = self._visible(("int32", name), scope)
+        if known is None:
+            known = self._fresh()
+            home.out.append(Let(known, f"int32({name})"))
+            home.names["int32", name] = known
+        return known
 
     def _by_reciprocal(self, v: Variable, args: Sequence[str], scope: Scope) -> str | None:
         """Division by a row's value as a product: ``x / d = (x * r) * s``, ``r = 1 / (d s)``.
@@ -350,14 +366,18 @@ class _Builder:
         if source in self.members:
             return self.need(source, scope)
         if isinstance(source, Constant) and source.data.size == 1:
-            return self._constant(source)
+            return self._constant(source, (v, k))
         if is_generator(source):
             return self._generate(v, k, source, along, scope)
         return self._load(v, k, scope)
 
-    def _constant(self, source: Constant) -> str:
+    def _constant(self, source: Constant, site: Any) -> str:
+        """A number's name; equal ones have one name.
+
+        But sizes keep their own: which of them are equal must not make another kernel.
+        """
         value = source.data.reshape(-1)[0].item()
-        key = (source.dtype, repr(value))
+        key = (source.dtype, site if source.dtype == "int64" else repr(value))
         name = self.constants.get(key)
         if name is None:
             name = self.constants[key] = f"c{len(self.constants)}"
@@ -425,6 +445,10 @@ class _Builder:
             if axis is not None:
                 index[f"i{inner}"] = self.axis_name[axis]
                 self.used_axes.add(axis)
+        if _counts_up(source) and index["i0"] != "0":
+            name = self._fresh()
+            scope.out.append(Let(name, index["i0"]))
+            return name
         args = [self._scalar_argument(a) for a in source.args]
         template = source.op.lower.template  # type: ignore[union-attr]
         kind = function_name(source.args[0].dtype)
@@ -437,7 +461,7 @@ class _Builder:
     def _scalar_argument(self, a: Variable) -> str:
         source, _ = trace(a)
         if isinstance(source, Constant):
-            return self._constant(source)
+            return self._constant(source, a)
         layout = self.layouts.of(a)
         return self._load_from(layout, (0,) * len(self.group.sizes), a.dtype, self.top, "")
 
@@ -547,8 +571,13 @@ class _Builder:
             if a in self.inner:
                 strides[a] = step
                 step *= self.group.sizes[a]
-        self._declare(name, Binding(None, None, tuple(strides), step), wide, True)
-        self.cross.append(Accumulator(name, kind, wide, "column", name))
+        self._declare(name, Binding(None, None, tuple(strides), max(step, 1)), wide, True)
+        block = ""
+        if wide != v.dtype:
+            block = f"{name}_b"
+            binding = Binding(None, None, tuple(strides), max(step, 1))
+            self._declare(block, binding, v.dtype, True)
+        self.cross.append(Accumulator(name, kind, wide, "column", name, block))
         scope.out.append(Accumulate(name, value))
         loaded, result = self._fresh(), self._fresh()
         self.columns.out.append(Load(loaded, name))
@@ -585,3 +614,21 @@ class _Builder:
                 name = self._compute(v, scope)
                 scope.names[v] = name
         scope.out.append(Store(operand, name))
+
+
+def _counts_up(source: Variable) -> bool:
+    """Whether a generator is 0, 1, 2, ..., its own index."""
+    if source.op is None or source.op.name != "arange" or source.dtype != "int64":
+        return False
+    return [static_int(a) for a in source.args[:2]] == [0, 1]
+
+
+def _small_positions(v: Variable) -> bool:
+    """Whether an equality compares an index with a checked one, both within int32."""
+    first, second = (trace(a)[0] for a in v.args)
+    if _counts_up(second):
+        first, second = second, first
+    if not _counts_up(first) or second.op is None or second.op.name != "checked_index":
+        return False
+    sizes = static_int(first.args[2]), static_int(trace(second.args[1])[0])
+    return all(n is not None and n < 2**31 for n in sizes)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from graphc.core.graph import Graph, Interner
 from graphc.core.pattern import Rule
-from graphc.passes.algebra import ALGEBRA
+from graphc.passes.algebra import ALGEBRA, divided_by_power_of_two
 from graphc.passes.canonical import CANONICAL
 from graphc.passes.fold import FOLD
 from graphc.passes.movement import MOVEMENT
@@ -58,8 +58,11 @@ SIMPLIFY: tuple[Rewrite, ...] = (
 PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY)
 
 # What runs again once sizes are known: first all rules, then, when composed ops are written
-# out, those that don't put them together again.
-EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + ALGEBRA + MOVEMENT
+# out, those that don't put them together again. A division by a size stays one: a batch of 128
+# and its rest of 100 rows are served by the same kernels.
+AGAIN: tuple[Rule, ...] = tuple(r for r in ALGEBRA if r is not divided_by_power_of_two)
+SIZED = Rewrite("sized", CANONICAL + STABLE + FOLD + AGAIN + MOVEMENT)
+EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + AGAIN + MOVEMENT
 
 
 @dataclass(frozen=True)

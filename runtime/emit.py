@@ -6,7 +6,7 @@ through typed pointers: ``x0[i0 * x0_s0 + i1]``.
 
 Sums of floats are accumulated in blocks of `BLOCK` elements in their own dtype, which the
 vectoriser splits into lanes, and the blocks in float64: at least as accurate as pairwise
-summation.
+summation. Sums of columns are accumulated over `ROWS` rows before they go on in float64.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from graphc.core.kernel import (
 )
 
 BLOCK = 512
+ROWS = 64
 LANES = 128
 FLOATS = ("float32", "float64")
 COMBINE = {
@@ -89,6 +90,8 @@ class _Writer:
         self.header()
         for a in self.kernel.cross:
             self.start(a)
+        if any(a.block for a in self.kernel.cross):
+            self.put("rows = 0")
         self.statements(self.kernel.top)
         self.loops()
         self.statements(self.kernel.post)
@@ -145,7 +148,28 @@ class _Writer:
         for phase in self.kernel.phases:
             self.phase(phase)
             self.row(phase.row)
+        blocked = [a for a in self.kernel.cross if a.block]
+        if blocked:
+            self.put("rows = rows + 1")
+            self.put(f"if rows == {ROWS}:")
+            self.depth += 1
+            self.put("rows = 0")
+            self.flush(blocked)
         self.depth = before
+        if blocked:
+            self.flush(blocked)
+
+    def flush(self, blocked: Sequence[Accumulator]) -> None:
+        """Add what the rows since the last time gave each column to its total."""
+        body: list[Statement] = []
+        for a in blocked:
+            total, part = f"{a.name}_t", f"{a.name}_p"
+            body += [
+                Load(total, a.operand), Load(part, a.block),
+                Store(a.operand, f"add_exact({total}, float64({part}))"),
+                Store(a.block, "float32(0)"),
+            ]  # fmt: skip
+        self.nest(self.kernel.inner, body)
 
     def row(self, statements: Sequence[Statement]) -> None:
         if not statements:
@@ -268,7 +292,10 @@ class _Writer:
 
     def start(self, a: Accumulator) -> None:
         if a.scope == "column":
-            self.nest(self.kernel.inner, [Store(a.operand, neutral(a.kind, a.dtype))])
+            body: list[Statement] = [Store(a.operand, neutral(a.kind, a.dtype))]
+            if a.block:
+                body.append(Store(a.block, "float32(0)"))
+            self.nest(self.kernel.inner, body)
             return
         self.put(f"{a.name} = {neutral(a.kind, self.total_dtype(a))}")
         if a.kind in ("argmax", "argmin"):
@@ -276,6 +303,10 @@ class _Writer:
 
     def accumulate(self, s: Accumulate) -> None:
         a = self.kinds[s.accumulator]
+        if a.scope == "column" and a.block:
+            place = f"{a.block}[{self.index(a.block)}]"
+            self.put(f"{place} = reduce_add({place}, {s.value})")
+            return
         if a.scope == "column":
             place = f"{a.operand}[{self.index(a.operand)}]"
             self.put(f"{place} = {self.combined(a, place, f'{type_name(a.dtype)}({s.value})')}")

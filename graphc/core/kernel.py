@@ -99,7 +99,8 @@ class Accumulator:
     """What a reduction keeps: its kind, the dtype of its values, and where it lives.
 
     `scope` is ``row`` (one per row), ``cross`` (one for all rows) or ``column`` (an
-    operand with one element per inner position).
+    operand with one element per inner position). Sums of columns of float32 go into the
+    operand `block` first, and every so many rows from there into the float64 `operand`.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Accumulator:
     dtype: str
     scope: str
     operand: str = ""
+    block: str = ""
 
 
 @dataclass

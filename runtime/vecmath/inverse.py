@@ -48,7 +48,7 @@ def _angle(opposite: Real, adjacent: Real, turned: Mask | None) -> Real:
     """
     steep = opposite > adjacent
     a, b = where(steep, adjacent, opposite), where(steep, opposite, adjacent)
-    upper = a >= b * 0.5
+    upper = a * 2.0 >= b  # b / 2 would be rounded where b is the least number
     t = where(upper, a - b, a) / where(upper, a + b, b)
     z = t * t
     angle = t.fma(z * polynomial(z, ARCTAN[z.format.name]), t)
