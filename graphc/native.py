@@ -24,8 +24,9 @@ from graphc.passes.specialise import (
     size_numbers,
     specialise,
 )
-from graphc.program import Options, check_update
+from graphc.program import Options
 from graphc.runtime.bound import Bound
+from graphc.runtime.forks import unlock_in_children
 from graphc.runtime.reference import evaluate
 
 KEPT = 16  # plans that a program keeps, one per set of sizes
@@ -75,12 +76,17 @@ class NativeProgram:
         self.shared = self.graph.shared()
         self.bound: OrderedDict[Any, Bound] = OrderedDict()
         self.latest: Bound | None = None
-        self.lock = threading.RLock()
+        self.forget_callers()
+        unlock_in_children(self)
         self.entry: Any = None
         self.decisions: list[str] = []
         self.binding_seconds = 0.0
         for variable in self.shared:
             variable.storage.watchers.add(self)
+
+    def forget_callers(self) -> None:
+        """Let calls in; for a child process, where no other thread is inside."""
+        self.lock = threading.RLock()
 
     def storage_moved(self) -> None:
         """A shared variable has another array: addresses are looked up again."""

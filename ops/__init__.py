@@ -7,20 +7,23 @@ if __name__ != "graphc.ops":
     )
 
 from graphc.ops import (
+    broadcast,
     control,
     convert,
     elementwise,
     index,
+    join,
     linalg,
+    make,
     nnet,
     operators,
     reduce,
     shape,
 )
 
-FAMILIES = (elementwise, reduce, shape, index, linalg, nnet, control)
+FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control)
 
 __all__ = [
-    "FAMILIES", "control", "convert", "elementwise", "index", "linalg", "nnet", "operators",
-    "reduce", "shape",
+    "FAMILIES", "broadcast", "control", "convert", "elementwise", "index", "join", "linalg",
+    "make", "nnet", "operators", "reduce", "shape",
 ]  # fmt: skip

@@ -12,9 +12,10 @@ from graphc.core.errors import ShapeError
 from graphc.core.graph import depending_on, substitute, toposort
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe
 from graphc.core.op import Expand, Op, apply, declare
+from graphc.ops.broadcast import alloc, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import clip
-from graphc.ops.shape import alloc, stack, zeros_like
+from graphc.ops.join import stack
 
 # --- ops that are the identity, but not to gradients ----------------------------------
 

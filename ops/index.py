@@ -15,9 +15,10 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, BadIndexError, ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
 from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, static_int
+from graphc.ops.broadcast import sum_like, zeros_like
 from graphc.ops.convert import as_variable, is_number, operands
 from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
-from graphc.ops.shape import dim, dimshuffle, sum_like, zeros_like
+from graphc.ops.shape import dim, dimshuffle
 
 # A window: per axis ("i", position of the index among the operands), ("s", positions of
 # start and length, step), ("a",) for all of it; and ("n",) for a new axis.

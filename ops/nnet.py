@@ -24,15 +24,15 @@ from graphc.ops.elementwise import (
     log,
     mul,
     relu_,
-    sigmoid,
     softplus,
     sub,
     switch,
 )
 from graphc.ops.index import getitem
+from graphc.ops.make import arange
 from graphc.ops.reduce import max as max_
 from graphc.ops.reduce import sum as sum_
-from graphc.ops.shape import arange, dim, dimshuffle, expand_axes
+from graphc.ops.shape import dim, dimshuffle, expand_axes
 
 
 def _same_type(args: Sequence[Variable], attrs: Attrs) -> TensorType:

@@ -7,8 +7,8 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, describe, user_frames
+from graphc.ops import broadcast, index, linalg, reduce, shape
 from graphc.ops import elementwise as e
-from graphc.ops import index, linalg, reduce, shape
 
 
 def _reflected(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,8 +121,8 @@ METHODS: dict[str, Callable[..., Any]] = {
     "norm": reduce.norm,
     "take": index.take,
     "round": e.round,
-    "zeros_like": shape.zeros_like,
-    "ones_like": shape.ones_like,
+    "zeros_like": broadcast.zeros_like,
+    "ones_like": broadcast.ones_like,
     "copy": _copy,
 }
 

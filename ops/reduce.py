@@ -11,9 +11,10 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
 from graphc.core.op import Op, Reduction, apply, declare
+from graphc.ops.broadcast import broadcast_like
 from graphc.ops.convert import as_variable, need, normal_axis
 from graphc.ops.elementwise import abs_, cast, eq, exp, log, neq, sqr, sqrt, switch, zeros_of
-from graphc.ops.shape import broadcast_like, dim, expand_axes
+from graphc.ops.shape import dim, expand_axes
 
 Axes = tuple[int, ...]
 

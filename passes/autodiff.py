@@ -27,9 +27,9 @@ from graphc.core.node import (
     made_at,
     user_frames,
 )
+from graphc.ops.broadcast import broadcast_like, sum_like, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import add, cast, mul, neg
-from graphc.ops.shape import broadcast_like, sum_like, zeros_like
 from graphc.passes.stable_forms import stable_forms
 
 

@@ -35,6 +35,7 @@ from graphc.passes.nest import Binding, Nest, build_nest
 from graphc.passes.order import schedule
 from graphc.passes.recompute import recompute
 from graphc.passes.specialise import Sized
+
 STEP_SECONDS, BYTES_PER_SECOND = 40e-9, 1e10  # what a step costs besides its memory traffic
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from graphc.core.graph import Graph, Interner, users
 from graphc.core.node import Constant, Variable, made_at
 from graphc.core.op import apply, building_with
+from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import mul, neg, true_div
 from graphc.ops.linalg import gemm
-from graphc.ops.shape import alloc, dimshuffle
+from graphc.ops.shape import dimshuffle
 from graphc.passes.layout import trace
 
 LINEAR = ("add", "sub", "neg", "mul", "true_div")

@@ -14,6 +14,7 @@ from graphc.core import dtypes
 from graphc.core.node import Variable
 from graphc.core.op import OPS
 from graphc.core.pattern import Rule, Sides, Truth, rewrites, rule, uniform_value
+from graphc.ops.broadcast import alloc, ones_like
 from graphc.ops.elementwise import (
     abs_,
     and_,
@@ -33,7 +34,6 @@ from graphc.ops.elementwise import (
     switch,
     true_div,
 )  # fmt: skip
-from graphc.ops.shape import alloc, ones_like
 from graphc.passes.sizes import same_sizes
 from graphc.passes.views import VIEWS
 

@@ -11,8 +11,8 @@ from graphc.core.graph import substitute
 from graphc.core.node import TensorType, Variable, describe
 from graphc.ops.control import Body, map_rows
 from graphc.ops.index import getitem
+from graphc.ops.join import stack
 from graphc.ops.reduce import sum as sum_
-from graphc.ops.shape import stack
 from graphc.passes.autodiff import grad, in_shape, reverse
 
 

@@ -12,9 +12,11 @@ from typing import Any
 from graphc.core.node import Constant, Variable
 from graphc.core.op import OPS, apply, static_int
 from graphc.core.pattern import Rule, rewrites, uniform_value
+from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import add, eq, ge, switch
 from graphc.ops.index import checked_index, pick_position
-from graphc.ops.shape import alloc, arange, dim, dimshuffle
+from graphc.ops.make import arange
+from graphc.ops.shape import dim, dimshuffle
 from graphc.passes.sizes import same_sizes, size_of, sizes
 from graphc.passes.stability import pattern_of
 from graphc.passes.views import BROADCASTS, is_op

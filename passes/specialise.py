@@ -14,10 +14,11 @@ from graphc.core.errors import Frame
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
 from graphc.core.op import Expand, apply, building_with
+from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import abs_, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
-from graphc.ops.shape import alloc, expand_axes
+from graphc.ops.shape import expand_axes
 from graphc.passes.fuse import is_generator
 from graphc.passes.layout import Layouts, inside, is_view, shape_of, trace
 

@@ -9,9 +9,9 @@ from graphc.core import dtypes
 from graphc.core.errors import DisconnectedInputError, NullGradientError, ShapeError
 from graphc.core.graph import substitute, toposort
 from graphc.core.node import Variable, describe, made_at, user_frames
+from graphc.ops.broadcast import broadcast_like, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import cast
-from graphc.ops.shape import broadcast_like, zeros_like
 from graphc.passes.autodiff import reverse, times, total
 
 

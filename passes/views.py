@@ -9,7 +9,8 @@ from graphc.core import dtypes
 from graphc.core.node import Constant, Variable
 from graphc.core.op import OPS, apply, static_int
 from graphc.core.pattern import CONSTANT, ELEMENTWISE, Rule, rewrites, uniform_value
-from graphc.ops.shape import alloc, broadcast_like, dim, dimshuffle, reshape, sum_like
+from graphc.ops.broadcast import alloc, broadcast_like, sum_like
+from graphc.ops.shape import dim, dimshuffle, reshape
 from graphc.passes.sizes import VALUE, Size, meet, only_source, same_sizes, size_of, sizes
 from graphc.passes.windows import WINDOWS
 

@@ -12,9 +12,10 @@ from typing import Any
 from graphc.core.node import Constant, Variable
 from graphc.core.op import OPS, apply, static_int
 from graphc.core.pattern import Rule, rewrites, uniform_value
+from graphc.ops.broadcast import broadcast_like
 from graphc.ops.elementwise import add, mul
 from graphc.ops.index import Window
-from graphc.ops.shape import broadcast_like, dimshuffle
+from graphc.ops.shape import dimshuffle
 from graphc.passes.sizes import size_of, sizes
 
 ALL = ("a",)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from graphc.runtime.cache import Cache, cache, key_of
+from graphc.runtime.forks import unlock_in_children
 
 Emit = Callable[[], str] | None
 SOURCE, PLAIN, IR, EMITTED = "source", "plain source", "ir", "emitted"
@@ -58,6 +59,10 @@ class _Table:
 
     def __init__(self) -> None:
         self.functions: dict[str, Compiled] = {}
+        self.forget_callers()
+        unlock_in_children(self)
+
+    def forget_callers(self) -> None:
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
 

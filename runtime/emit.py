@@ -27,7 +27,7 @@ from graphc.core.kernel import (
     Store,
 )
 
-BLOCK = 512
+BLOCK = 256
 ROWS = 64
 LANES = 128
 FLOATS = ("float32", "float64")
@@ -94,6 +94,7 @@ class _Writer:
             self.put("rows = 0")
         self.statements(self.kernel.top)
         self.loops()
+        self.finish(self.kernel.cross)
         self.statements(self.kernel.post)
         if self.kernel.columns:
             self.nest(self.kernel.inner, self.kernel.columns)
@@ -200,6 +201,7 @@ class _Writer:
             self.depth += 1
         self.blocks(inner[-1], blocked, phase.elem)
         self.depth = depth
+        self.finish(phase.accumulators)
 
     def blocks(self, axis: Axis, blocked: list[Accumulator], body: Sequence[Statement]) -> None:
         """The innermost loop of float sums, in blocks."""
@@ -214,7 +216,7 @@ class _Writer:
         self.depth -= 1
         self.partial = set()
         for a in blocked:
-            self.put(f"{a.name} = add_exact({a.name}, float64({a.name}_b))")
+            self.add(a, f"float64({a.name}_b)")
         self.depth -= 1
 
     def lane_phase(self, phase: Phase) -> None:
@@ -300,6 +302,32 @@ class _Writer:
         self.put(f"{a.name} = {neutral(a.kind, self.total_dtype(a))}")
         if a.kind in ("argmax", "argmin"):
             self.put(f"{a.name}_at = int64(0)")
+        if self.is_compensated(a):
+            self.put(f"{a.name}_e = float64(0)")
+
+    def is_compensated(self, a: Accumulator) -> bool:
+        """Whether what is lost in a float64 total is summed up beside it."""
+        wide = a.kind == "sum" and a.dtype == "float64"
+        return wide and a.scope != "column" and self.lane is None
+
+    def add(self, a: Accumulator, value: str, target: str = "") -> None:
+        """Add to a total in float64; see Knuth, TAOCP 4.2.2, theorem B."""
+        total = target or a.name
+        if not self.is_compensated(a):
+            self.put(f"{total} = add_exact({total}, {value})")
+            return
+        self.put(f"{total}_x = {value}")
+        self.put(f"{total}_t = add_exact({total}, {total}_x)")
+        self.put(f"{total}_z = {total}_t - {total}")
+        lost = f"({total} - ({total}_t - {total}_z)) + ({total}_x - {total}_z)"
+        self.put(f"{total}_e = {total}_e + ({lost})")
+        self.put(f"{total} = {total}_t")
+
+    def finish(self, accumulators: Sequence[Accumulator]) -> None:
+        """Give totals back what they lost, which is NaN where they are infinite."""
+        for a in accumulators:
+            if self.is_compensated(a):
+                self.put(f"{a.name} = select(isnan({a.name}_e), {a.name}, {a.name} + {a.name}_e)")
 
     def accumulate(self, s: Accumulate) -> None:
         a = self.kinds[s.accumulator]
@@ -317,7 +345,7 @@ class _Writer:
         elif a.name in self.partial:
             self.put(f"{a.name}_b = reduce_add({a.name}_b, {s.value})")
         elif a.kind == "sum" and a.dtype in FLOATS:
-            self.put(f"{target} = add_exact({target}, float64({s.value}))")
+            self.add(a, f"float64({s.value})", target)
         else:
             self.put(f"{target} = {self.combined(a, target, s.value)}")
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +23,7 @@ from graphc.runtime import layout, natives
 from graphc.runtime.buffers import address_of, empties, empty
 from graphc.runtime.compile import compile_plain
 from graphc.runtime.entry_source import Input, Output, Process, Table, source
+from graphc.runtime.forks import unlock_in_children
 
 LARGE, SMALL = 2**20, 2**12
 DEPTH, DEPTH_OF_LARGE, GREATEST_DEPTH = 4, 3, 64
@@ -113,7 +112,7 @@ class BoundEntry:
         if native and layout.is_known():
             self._fill_table(long)
             self.call = _method(self.table)
-        _ENTRIES.add(self)
+        unlock_in_children(self)
 
     def run(self, arrays: Sequence[np.ndarray]) -> Any:
         """Return the outputs for arrays of the bound dtypes and sizes, or `FAILED`."""
@@ -360,15 +359,3 @@ def _process() -> np.ndarray:
         function = getattr(ctypes.pythonapi, name)
         words[place] = ctypes.cast(function, ctypes.c_void_p).value or 0
     return words
-
-
-_ENTRIES: weakref.WeakSet[BoundEntry] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for entry in list(_ENTRIES):
-        entry.forget_callers()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

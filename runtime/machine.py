@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import llvmlite.binding as llvm
 
+from graphc.runtime.forks import unlock_in_children
+
 WIDE = '"prefer-vector-width"="512"'
 _DEFINITION = re.compile(r"^(define [^\n]*\))( *)$", re.MULTILINE)
 
@@ -78,9 +80,13 @@ class _Loader:
     """The engine that holds loaded code, for the life of the process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.forget_callers()
+        unlock_in_children(self)
         self._engines: list[llvm.ExecutionEngine] = []
         self._symbols: set[str] = set()
+
+    def forget_callers(self) -> None:
+        self._lock = threading.Lock()
 
     def load(self, code: bytes, symbol: str) -> int:
         with self._lock:

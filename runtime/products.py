@@ -10,6 +10,7 @@ from graphc.runtime import natives
 from graphc.runtime.compile import Compiled, compile_emitted
 from graphc.runtime.contraction import SPLIT_COLUMNS, SPLIT_ROWS, choose, emit_gemm, level_of
 
+
 @functools.cache
 def cpu_level() -> str:
     """The vector level of this CPU."""

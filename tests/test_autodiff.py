@@ -11,7 +11,7 @@ from graphc.core import dtypes
 from graphc.core.errors import DisconnectedInputError, NullGradientError
 from graphc.core.op import OPS, Host, Op, apply
 from graphc.gradient import consider_constant, disconnected_grad, grad_clip, zero_grad
-from graphc.ops import FAMILIES, shape
+from graphc.ops import FAMILIES, broadcast
 from graphc.testing import check_grad
 
 
@@ -258,7 +258,7 @@ OTHERS = {
     "reshape": lambda x: x.reshape((2, -1)) ** 2,
     "flatten": lambda x: (x**2).flatten(),
     "broadcast_like": lambda x: T.fill(T.zeros((2, 3, 4)), x) ** 2,
-    "sum_like": lambda x: shape.sum_like(x**2, x[:, :1]) ** 2,
+    "sum_like": lambda x: broadcast.sum_like(x**2, x[:, :1]) ** 2,
     "alloc": lambda x: T.alloc(x[0] ** 2, 5, 4),
     "make_vector": lambda x: T.stack([x[0, 0], x[1, 1] ** 2]) ** 2,
     "join": lambda x: T.concatenate([x, x**2, x[:1]], 0) ** 2,

@@ -12,7 +12,7 @@ from graphc.core import dtypes
 from graphc.core.graph import Graph
 from graphc.core.op import OPS
 from graphc.ops import nnet
-from graphc.ops.shape import sum_like
+from graphc.ops.broadcast import sum_like
 from graphc.testing import check_op, inputs_like
 
 SHAPES = [(), (3,), (2, 3), (1, 3), (0, 3), (2, 1, 3)]

@@ -17,8 +17,8 @@ from graphc.core.node import Variable as TensorVariable
 from graphc.core.op import Op
 from graphc.ops import FAMILIES, convert
 from graphc.ops import elementwise as _elementwise
+from graphc.ops import join as _join
 from graphc.ops import nnet as _nnet
-from graphc.ops import shape as _shape
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -27,7 +27,7 @@ from graphc.tensor import nnet
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
-as_tensor_variable = as_tensor = _shape.as_tensor_variable
+as_tensor_variable = as_tensor = _join.as_tensor_variable
 
 # What a family's file has for the other families, and not for users.
 INTERNAL = {
