@@ -47,8 +47,8 @@ class Product:
     n: int
     k: int
     dtype: str
-    a_strides: tuple[int, int]
-    b_strides: tuple[int, int]
+    a_strides: tuple[int, ...]
+    b_strides: tuple[int, ...]
     c_row: int
     beta: float
 
@@ -316,9 +316,8 @@ class Binder:
         la, lb = self.layouts.of(a), self.layouts.of(b)
         m, k = shape_of(a)
         n = shape_of(b)[1]
-        product = Product(m, n, k, v.dtype, la.strides, lb.strides, n,
-            float("nan") if beta is None else float(beta),
-        )  # type: ignore[arg-type]
+        scale = float("nan") if beta is None else float(beta)
+        product = Product(m, n, k, v.dtype, la.strides, lb.strides, n, scale)
         words: list[Word] = [
             self._pointer(la, places), self._pointer(lb, places), Address(places[v]), m, n, k,
             *la.strides, *lb.strides, n,

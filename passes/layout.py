@@ -94,7 +94,8 @@ class Layouts:
 def view_layout(v: Variable, parent: Layout) -> Layout:
     """The layout of a view over that of what it views."""
     assert v.op is not None
-    return _VIEWS[v.op.name](v, parent)
+    found: Layout = _VIEWS[v.op.name](v, parent)
+    return found
 
 
 def _dimshuffle(v: Variable, parent: Layout) -> Layout:

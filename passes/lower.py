@@ -113,7 +113,8 @@ def alias(nest: Nest, read: Variable, written: str) -> Kernel:
     address; others keep their own strides over its pointer.
     """
     strides = nest.bindings[written].strides
-    exact, other = set(), set()
+    exact: set[str] = set()
+    other: set[str] = set()
     for o in nest.kernel.operands:
         layout = nest.bindings[o.name].layout
         if layout is not None and layout.base is read and not o.written:

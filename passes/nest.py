@@ -498,8 +498,8 @@ class _Builder:
         rest = [k for k in range(table.ndim) if k not in v.attrs["axes"]]
         places = [k for k in range(v.ndim) if not at <= k < at + picked]
         strides = [0] * len(self.group.sizes)
-        for k, place in zip(rest, places):
-            group_axis = self.group.domain[v][place]
+        for k, where in zip(rest, places):
+            group_axis = self.group.domain[v][where]
             if group_axis is not None:
                 strides[group_axis] = layout.strides[k]
         return self._load_from(layout, tuple(strides), v.dtype, scope, " + ".join(terms))

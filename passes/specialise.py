@@ -85,17 +85,17 @@ def specialise(
             sized = Variable(TensorType(leaf.dtype, shapes[leaf]), name=leaf.name, where=leaf.where)
             done[leaf] = interner.leaf(sized)
             origin[sized] = leaf
-        leaves = dict(done)
+        before = dict(done)
         for number, value in numbers.items():
             done[number] = interner.leaf(Constant(value, "int64", where=number.where))
-    guards = _guards(interner, leaves, dict(done), numbers)
+    guards = _guards(interner, before, dict(done), numbers)
     interner.rebuild(order, done, resolve)
     for old, new in done.items():
         interner.note(new, old)
         interner.lines.setdefault(new, set()).update((lines or {}).get(old, ()))
     updates = tuple((s, done[new]) for s, new in graph.updates)
     sized_graph = Graph(
-        tuple(leaves[v] for v in graph.inputs),
+        tuple(before[v] for v in graph.inputs),
         tuple(done[v] for v in graph.outputs),
         updates,
         guards,

@@ -38,6 +38,12 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return _DTYPES[name]
 
 
+def float_x() -> str:
+    """The dtype that ``config.floatX`` names."""
+    name: str = config.floatX
+    return name
+
+
 def canonical(dtype: Any) -> str:
     """The graphc name of anything that NumPy takes for a dtype; ``floatX`` too.
 
@@ -50,8 +56,8 @@ def canonical(dtype: Any) -> str:
         if dtype in _DTYPES:
             return dtype
         if dtype == "floatX":
-            return config.floatX
-    name = np.dtype(dtype).name
+            return float_x()
+    name: str = np.dtype(dtype).name
     if name not in _DTYPES:
         raise TypeError(f"graphc has no dtype {name!r}; it has {', '.join(ALL)}")
     return name
@@ -105,7 +111,7 @@ def weak_dtype(value: Any, others: list[str]) -> str:
 
 def _own_dtype(value: Any, family: int) -> str:
     if family == 2:
-        return config.floatX
+        return float_x()
     if family == 3:
         return "complex64" if config.floatX != "float64" else "complex128"
     if family == 0:
@@ -115,7 +121,7 @@ def _own_dtype(value: Any, family: int) -> str:
 
 def float_for(dtype: str) -> str:
     """The dtype of a float-valued operation on `dtype`: itself, or ``floatX``."""
-    return dtype if is_continuous(dtype) else config.floatX
+    return dtype if is_continuous(dtype) else float_x()
 
 
 def real_of(dtype: str) -> str:

@@ -119,7 +119,7 @@ class Variable:
         found = self.__dict__.get("_tag")
         if found is None:
             found = self.__dict__["_tag"] = SimpleNamespace()
-        return found  # type: ignore[no-any-return]
+        return found
 
     @property
     def dtype(self) -> str:
