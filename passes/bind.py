@@ -31,7 +31,8 @@ from graphc.passes.lower import (
     whole,
 )
 from graphc.passes.memory import Assignment, Demand, assign
-from graphc.passes.nest import Binding, Nest, build_nest
+from graphc.passes.nest import Nest, build_nest
+from graphc.passes.operands import Binding
 from graphc.passes.order import schedule
 from graphc.passes.recompute import recompute
 from graphc.passes.specialise import Sized
@@ -316,8 +317,8 @@ class Binder:
         la, lb = self.layouts.of(a), self.layouts.of(b)
         m, k = shape_of(a)
         n = shape_of(b)[1]
-        scale = float("nan") if beta is None else float(beta)
-        product = Product(m, n, k, v.dtype, la.strides, lb.strides, n, scale)
+        known = float("nan") if beta is None else float(beta)
+        product = Product(m, n, k, v.dtype, la.strides, lb.strides, n, known)
         words: list[Word] = [
             self._pointer(la, places), self._pointer(lb, places), Address(places[v]), m, n, k,
             *la.strides, *lb.strides, n,

@@ -21,7 +21,9 @@ from graphc.core.node import Constant, Variable, describe
 from graphc.core.plan import Address, Place, Real, Step, Word
 from graphc.passes.fuse import Group
 from graphc.passes.layout import Layout, Layouts, c_strides, shape_of, trace
-from graphc.passes.nest import Binding, Nest, function_name
+from graphc.passes.nest import Nest
+from graphc.passes.operands import Binding
+from graphc.passes.values import function_name
 
 BLAS_DTYPES = ("float32", "float64")
 

@@ -149,7 +149,7 @@ def choice(g):
     a = g.pick()
     b, c = g.beside(a), g.beside(a)
     at = g.rng.uniform(-1, 1)
-    if (np.abs(g.values[c] - at) < 1e-3).any():
+    if not meets(g.shape(b), g.shape(c)) or (np.abs(g.values[c] - at) < 1e-3).any():
         return None
     return T.switch(g.one([T.gt, T.lt])(c, at), a, b)
 

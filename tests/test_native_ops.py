@@ -304,7 +304,8 @@ def test_picks_with_integers_of_every_dtype_and_symbolic_arrays():
     found = inputs_like([index.astype(d) for d in dtypes.INTEGERS])
     outputs = [x[i] for i in found] + [
         x[rows], x[:, rows[0]], x[rows[:, 0], rows[0, 1]], x[rows, rows],
-        x[found[0]][:, rows].sum(0), T.inc_subtensor(x[rows], 1.0), T.inc_subtensor(x[rows[0], rows[:, :1]], x[0, 0]),
+        x[found[0]][:, rows].sum(0), T.inc_subtensor(x[rows], 1.0),
+        T.inc_subtensor(x[rows[0], rows[:, :1]], x[0, 0]),
         x[T.arange(x.shape[0]), rows[0, 0]], x[1:][rows % 3], T.argmax(x[rows], 2),
     ]  # fmt: skip
     picks = np.array([[0, 3, -1], [2, 2, -4]])
@@ -352,7 +353,8 @@ def test_joining():
     x, y, s = T.fmatrix("x"), T.fmatrix("y"), T.fscalar("s")
     outputs = [
         T.concatenate([x, y]), T.concatenate([x, x[:, ::-1], x * 2], 1),
-        T.stack([x, x.T.T, -x], axis=2), T.stack([s, s + 1, 2.0]), T.concatenate([x[:0], y[1:], T.zeros((1, 3)), T.ones_like(x)]),
+        T.stack([x, x.T.T, -x], axis=2), T.stack([s, s + 1, 2.0]),
+        T.concatenate([x[:0], y[1:], T.zeros((1, 3)), T.ones_like(x)]),
         T.concatenate([x.flatten(), T.arange(4, dtype="float32")]), T.stack([x[0], y[0]]).sum(0),
     ]  # fmt: skip
     calls = [[numbers("float32", n, 3), numbers("float32", m, 3), 0.5] for n, m in [(2, 4), (1, 1)]]
@@ -366,7 +368,8 @@ def test_made_tensors():
         T.arange(2, 20, n), T.arange(9, -n, -2), T.arange(d), T.arange(0.5, d, 0.3), T.eye(n, 3),
         T.eye(4, n, 1) + T.eye(4, n, -2), x + T.eye(x.shape[0], x.shape[1]), x * T.eye(1),
         T.eye(1, 4) - x, T.arange(n).dimshuffle(0, "x") * T.arange(3), T.arange(x.shape[1]) + x,
-        T.eye(5)[n:, ::-1] * 2, T.arange(10)[n::2], T.fill(x, d), T.arange(12).reshape((3, 4)).T + x.T,
+        T.eye(5)[n:, ::-1] * 2, T.arange(10)[n::2], T.fill(x, d),
+        T.arange(12).reshape((3, 4)).T + x.T,
         T.arange(n * n).reshape((n, n))[::-1].flatten(), T.eye(n)[:, 0], T.arange(7).sum() * n,
     ]  # fmt: skip
     array = numbers("float64", 3, 4)
