@@ -12,8 +12,9 @@ from graphc.core.errors import BadIndexError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, Variable, describe
 from graphc.core.plan import Plan
-from graphc.passes.bind import bind, estimate
+from graphc.passes.bind import bind
 from graphc.passes.blas import fold_products
+from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
 from graphc.passes.pipeline import EXPANDED, SIZED, Optimised, optimise
 from graphc.passes.rewrite import rewrite

@@ -9,110 +9,26 @@ makes the pass near-linear: whether a join is allowed is a comparison of numbers
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
 from graphc.core.node import Constant, Variable
-from graphc.core.op import Gather, Generator, Reduction, Scalar
-from graphc.passes.layout import Layouts, is_view, shape_of, trace
+from graphc.core.op import Gather
+from graphc.passes.group import (
+    AxisMap,
+    Group,
+    Single,
+    Task,
+    is_fusable,
+    is_generator,
+    loop_shape,
+    operand_axes,
+)
+from graphc.passes.layout import Layouts, is_view, trace
+from graphc.passes.roles import roles
 
 MEMBERS = 60  # operations in one kernel at most
 POINTERS = 26  # arrays in one kernel at most
-NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-          "float32", "float64")  # fmt: skip
-
-POSITIONS = ("argmax", "argmin")
-
-AxisMap = tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
-class Roles:
-    """How a group's axes are looped over, and what each reduction is in that nest."""
-
-    outer: tuple[int, ...]
-    inner: tuple[int, ...]
-    kind: dict[Variable, str]
-    post: frozenset[Variable]
-    lanes: bool = False
-
-
-@dataclass(eq=False)
-class Group:
-    """Operations that become one kernel, over common axes."""
-
-    number: int
-    sizes: list[int] = field(default_factory=list)
-    members: list[Variable] = field(default_factory=list)
-    domain: dict[Variable, AxisMap] = field(default_factory=dict)
-    first_user: float = inf
-    users: dict[Variable, None] = field(default_factory=dict)
-    leaves: set[Variable] = field(default_factory=set)
-
-    def axes_of(self, v: Variable) -> AxisMap:
-        """The group's axes along which the value of `v` runs, one per axis of it."""
-        domain = self.domain[v]
-        if is_reduction(v):
-            reduced = v.attrs["axes"]
-            return tuple(a for k, a in enumerate(domain) if k not in reduced)
-        return domain
-
-    def reduced(self, v: Variable) -> frozenset[int]:
-        """The group's axes that a reduction combines."""
-        domain = self.domain[v]
-        return frozenset(a for k in v.attrs["axes"] if (a := domain[k]) is not None)
-
-
-@dataclass(eq=False)
-class Single:
-    """One operation that is a step of its own."""
-
-    number: int
-    node: Variable
-    first_user: float = inf
-
-
-Task = Group | Single
-
-
-def is_reduction(v: Variable) -> bool:
-    return v.op is not None and isinstance(v.op.lower, Reduction)
-
-
-def is_generator(v: Variable) -> bool:
-    return v.op is not None and isinstance(v.op.lower, Generator)
-
-
-def is_fusable(v: Variable) -> bool:
-    """Whether a variable's op lowers to scalar statements in a loop nest."""
-    if v.op is None or not isinstance(v.op.lower, Scalar | Reduction | Gather):
-        return False
-    return v.dtype in NATIVE and all(a.dtype in NATIVE for a in v.args)
-
-
-def loop_shape(v: Variable) -> tuple[int, ...]:
-    """The sizes over which an operation loops."""
-    return shape_of(v.args[0]) if is_reduction(v) else shape_of(v)
-
-
-def operand_axes(v: Variable, k: int) -> list[int | None]:
-    """For each axis of operand `k`, the axis of the loop over which it runs."""
-    operand, rank = v.args[k], len(loop_shape(v))
-    assert v.op is not None
-    if isinstance(v.op.lower, Gather) and k > 0:
-        at, picked = gather_axes(v)
-        start = at + picked - operand.ndim
-        return list(range(start, start + operand.ndim))
-    return list(range(rank - operand.ndim, rank))
-
-
-def gather_axes(v: Variable) -> tuple[int, int]:
-    """Where the axes of the index arrays stand in a gather's result, and how many."""
-    axes = v.attrs["axes"]
-    picked = v.ndim - (v.args[0].ndim - len(axes))
-    adjacent = axes == tuple(range(axes[0], axes[0] + len(axes)))
-    return (axes[0] if adjacent else 0), picked
 
 
 class Fuser:
@@ -201,7 +117,9 @@ class Fuser:
         for a in v.args:
             source = self.by_leaf.get(trace(a)[0])
             group = None if source is None else self.task_of[source]
-            if isinstance(group, Group) and sorted(n for n in shape if n != 1) == sorted(group.sizes):
+            if not isinstance(group, Group):
+                continue
+            if sorted(n for n in shape if n != 1) == sorted(group.sizes):
                 found[id(group)] = group
         return list(found.values())
 
@@ -359,102 +277,3 @@ def _renaming(other: Group, group: Group, readers: Sequence[Variable]) -> list[i
                 renaming[theirs] = ours
     completed = _complete(renaming, other.sizes, group.sizes)
     return None if completed is None else [a for a in completed if a is not None]
-
-
-# --- loop nests -----------------------------------------------------------------------
-
-
-def roles(group: Group) -> Roles | None:
-    """A way to loop over a group's axes that serves all its members, or None."""
-    reductions = [v for v in group.members if is_reduction(v)]
-    if len(reductions) > 1 and any(v.op.lower.kind in POSITIONS for v in reductions):  # type: ignore
-        return None  # they don't vectorise, and would keep the others from it
-    axes = range(len(group.sizes))
-    last = _innermost(group)
-    if not reductions:
-        inner = (last,) if last is not None else ()
-        outer = tuple(a for a in axes if a != last)
-        return Roles(outer, inner, {}, frozenset())
-    candidates = {group.reduced(v) for v in reductions} - {frozenset()}
-    if not candidates:
-        candidates = {frozenset([last])} if last is not None else {frozenset()}
-    for inner_set in sorted(candidates, key=lambda s: (last not in s, sorted(s))):
-        found = _try_roles(group, inner_set, last)
-        if found is not None:
-            return found
-    return None
-
-
-def _innermost(group: Group) -> int | None:
-    """The axis along which most of the memory runs."""
-    votes: dict[int, int] = {}
-    for v in group.members:
-        domain = [a for a in group.domain[v] if a is not None]
-        if domain:
-            work = 1
-            for a in domain:
-                work *= group.sizes[a]
-            votes[domain[-1]] = votes.get(domain[-1], 0) + work
-    return max(sorted(votes), key=lambda a: votes[a]) if votes else None
-
-
-def _try_roles(group: Group, inner: frozenset[int], last: int | None) -> Roles | None:
-    everything = frozenset(range(len(group.sizes)))
-    outer = everything - inner
-    kind: dict[Variable, str] = {}
-    post: set[Variable] = set()
-    reduced: set[Variable] = set()
-    members = set(group.members)
-    for v in group.members:
-        operands = [s for a in v.args if (s := trace(a)[0]) in members]
-        span = frozenset(a for a in group.domain[v] if a is not None)
-        if is_reduction(v):
-            if any(u in post for u in operands):
-                return None
-            found = _reduction_kind(group.reduced(v), span, inner, outer)
-            if found is None:
-                return None
-            kind[v] = found
-            (post if found in ("cross", "column") else reduced).add(v)
-            continue
-        if any(u in post for u in operands):
-            wide = any(kind.get(u) == "column" or group.axes_of(u) for u in operands if u in post)
-            if not span <= inner or (span and not wide and outer):
-                return None
-            if any(u not in post and (u in reduced or not _within(group, u, inner))
-                   for u in operands):  # fmt: skip
-                return None
-            post.add(v)
-        elif any(u in reduced for u in operands):
-            reduced.add(v)
-        elif outer and span and span <= inner and _cost(v) > 4:
-            return None
-    lanes = bool(outer) and last in outer and bool(inner)
-    if lanes and post:
-        return None  # one pass over slow memory for the columns, another for the rest
-    return Roles(tuple(sorted(outer)), tuple(sorted(inner)), kind, frozenset(post), lanes)
-
-
-def _within(group: Group, u: Variable, inner: frozenset[int]) -> bool:
-    return all(a in inner for a in group.axes_of(u) if a is not None)
-
-
-def _reduction_kind(
-    reduced: frozenset[int], span: frozenset[int], inner: frozenset[int], outer: frozenset[int]
-) -> str | None:
-    if not reduced:
-        return "row"
-    if reduced == inner and span >= outer:
-        return "row"
-    if span >= outer and outer <= reduced and outer:
-        if reduced == span and (span == outer or span >= inner):
-            return "cross"
-        if reduced == outer and span - reduced == inner:
-            return "column"
-    return None
-
-
-def _cost(v: Variable) -> float:
-    return v.op.lower.cost if v.op is not None and isinstance(v.op.lower, Scalar) else 5.0
-
-

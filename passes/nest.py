@@ -16,10 +16,7 @@ from graphc.core.kernel import (
     Store,
 )
 from graphc.core.node import Variable
-from graphc.passes.fuse import (
-    Group,
-    is_reduction,
-)
+from graphc.passes.group import Group, is_reduction
 from graphc.passes.layout import Layouts, trace
 from graphc.passes.operands import Binding
 from graphc.passes.values import Scope, Values, function_name

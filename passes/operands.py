@@ -11,15 +11,9 @@ from graphc.core.kernel import (
     Operand,
 )
 from graphc.core.node import Constant, Variable
-from graphc.passes.fuse import (
-    POSITIONS,
-    Group,
-    Roles,
-    is_reduction,
-    operand_axes,
-    roles,
-)
+from graphc.passes.group import Group, is_reduction, operand_axes
 from graphc.passes.layout import Layout, Layouts, c_strides, shape_of
+from graphc.passes.roles import POSITIONS, Roles, roles
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from graphc.core.node import Variable
-from graphc.passes.fuse import Task
+from graphc.passes.group import Task
 
 WINDOW = 64  # ready tasks among which the best is looked for
 

@@ -11,8 +11,10 @@ from collections.abc import Collection, Sequence
 
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Scalar
-from graphc.passes.fuse import MEMBERS, AxisMap, Group, Task, is_generator, operand_axes, roles
+from graphc.passes.fuse import MEMBERS
+from graphc.passes.group import AxisMap, Group, Task, is_generator, operand_axes
 from graphc.passes.layout import is_view, trace
+from graphc.passes.roles import roles
 
 CHEAP = 8.0  # cost up to which operations are done again
 SMALL = 8  # operands this many times smaller than the value may be read besides

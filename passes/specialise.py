@@ -19,7 +19,7 @@ from graphc.ops.elementwise import abs_, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import expand_axes
-from graphc.passes.fuse import is_generator
+from graphc.passes.group import is_generator
 from graphc.passes.layout import Layouts, inside, is_view, shape_of, trace
 
 

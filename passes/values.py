@@ -16,13 +16,7 @@ from graphc.core.kernel import (
 )
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Gather, Scalar, static_int
-from graphc.passes.fuse import (
-    Group,
-    gather_axes,
-    is_generator,
-    is_reduction,
-    operand_axes,
-)
+from graphc.passes.group import Group, gather_axes, is_generator, is_reduction, operand_axes
 from graphc.passes.layout import Layout, Layouts, inside, trace
 from graphc.passes.operands import Binding, Operands
 
