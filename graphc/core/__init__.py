@@ -1,0 +1,1 @@
+"""The data types that everything passes through; nothing here imports another room."""
