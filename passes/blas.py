@@ -119,6 +119,16 @@ def _is_product(v: Variable, readers: dict[Variable, list[Variable]]) -> bool:
     return v.op is not None and v.op.name == "dot" and len(readers[v]) == 1
 
 
+def _scales_product(v: Variable) -> bool:
+    """Whether a matrix is anything but a scaled one that is in memory anyway.
+
+    A product that is scaled once and read twice has to stay one product.
+    """
+    while v.op is not None and v.op.name in SCALING:
+        v = next((a for a in v.args if scalar_of(a) is None), v.args[0])
+    return v.op is not None and (v.op.name == "dot" or _is_transposed(v) or v.op.elementwise)
+
+
 def _is_transposed(v: Variable) -> bool:
     return v.op is not None and v.op.name == "dimshuffle" and v.attrs["pattern"] == (1, 0)
 
@@ -148,7 +158,7 @@ def _terms(root: Variable, readers: dict[Variable, list[Variable]]) -> list[Term
     while stack:
         v, c = stack.pop()
         # A scaled matrix costs nothing to scale again; other terms are taken apart only here.
-        inside = v is root or len(readers[v]) == 1 or (v.op is not None and v.op.name in SCALING)
+        inside = v is root or len(readers[v]) == 1 or not _scales_product(v)
         if v.op is None or v.op.name not in LINEAR or not inside:
             found.append(Term(v, c))
             continue

@@ -61,3 +61,23 @@ def _file() -> Path | None:
             if place.exists():
                 return place
     return None
+
+
+@functools.cache
+def threads() -> tuple[int, int]:
+    """The address of OpenBLAS's function that sets its number of threads, and that number now.
+
+    (0, 1) where SciPy's BLAS is another one, or the function isn't found.
+    """
+    _module()
+    package = importlib.util.find_spec("scipy")
+    for root in (package.submodule_search_locations or ()) if package else ():
+        for library in Path(root).with_name("scipy.libs").glob("*openblas*"):
+            try:
+                loaded = ctypes.CDLL(str(library))
+                setter = loaded.scipy_openblas_set_num_threads
+                count = int(loaded.scipy_openblas_get_num_threads())
+            except (OSError, AttributeError):
+                continue
+            return ctypes.cast(setter, ctypes.c_void_p).value or 0, count
+    return 0, 1

@@ -62,8 +62,10 @@ def kernel(block, low, high):
     return 0
 """
 
-# The words of a contraction's block, and the address of BLAS's gemm as word 14. BLAS stores by
-# columns: it is asked for C.T = op(B).T op(A).T.
+# The words of a contraction's block; as word 14 the address of BLAS's gemm; as word 15 that of a
+# function that sets BLAS's number of threads, or 0, and as word 16 the number to go back to:
+# threads of a small product wait for each other longer than they work, on a busy machine most of
+# all. BLAS stores by columns: it is asked for C.T = op(B).T op(A).T.
 GEMM = """
 def kernel(block, low, high):
     a = word(block, 0)
@@ -103,11 +105,17 @@ def kernel(block, low, high):
     i = address_of(sizes)
     s = address_of(scales)
     t = address_of(turns)
+    setter = word(block, 15)
+    if setter != 0:
+        call_void(setter, 1)
     call_void(word(block, 14), t, t + 1, i, i + 4, i + 8, s, b, i + 12, a, i + 16,
               s + {size}, c, i + 20)
+    if setter != 0:
+        call_void(setter, word(block, 16))
     return 0
 """
 BLAS_WORD = 14
+THREADED = 2e8  # operations (about 2 ms) from which on BLAS may use its threads
 
 # Words: address of the source's pointer, address of the index, size of the axis, stride in bytes,
 # length (-1: an index, which has to be inside; else a slice's start), the bad index, destinations'
@@ -171,9 +179,13 @@ def address(name: str) -> int:
     return native(name).address
 
 
-def gemm_words(dtype: str, words: list[int]) -> list[int]:
-    """Return the block of a ``gemm_*`` step from that of a contraction with the same words."""
-    return [*words[:BLAS_WORD], blas.address(blas.GEMM[dtype])]
+def gemm_words(dtype: str, words: list[int], flops: float = 0.0) -> list[int]:
+    """Return the block of a ``gemm_*`` step from that of a contraction with the same words.
+
+    Products of fewer than `THREADED` operations run on one thread.
+    """
+    setter, count = blas.threads() if flops < THREADED else (0, 1)
+    return [*words[:BLAS_WORD], blas.address(blas.GEMM[dtype]), setter if count > 1 else 0, count]
 
 
 def offset_words(

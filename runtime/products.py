@@ -31,7 +31,7 @@ def prepare(step: Step) -> Compiled:
     step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
     if choice.variant is None:
         step.label += " by BLAS"
-        step.words = natives.gemm_words(p.dtype, step.words)
+        step.words = natives.gemm_words(p.dtype, step.words, step.flops)
         return natives.native(f"gemm_{p.dtype}")
     variant = choice.variant
     step.label += f" by {variant.symbol}"

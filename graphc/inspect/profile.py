@@ -109,8 +109,8 @@ class Profile:
         if rest:
             share = sum(r.seconds for r in rest) / self.seconds
             lines.append(f"  … and {counted(len(rest), 'step')} with {share:.1%} together")
-        outside = max(self.seconds - inside, 0.0)
-        lines.append(f"  between steps, and around them: {outside / self.seconds:.1%}")
+        outside = max(self.seconds - inside, 0.0) / self.seconds
+        lines.append(f"  around them, as timed calls go through Python: {outside:.1%}")
         lines += ["", "by line of your program"]
         shares = [
             (f"{seconds / self.seconds:.1%}", quoted(frame) if frame else "(no line of yours)")
