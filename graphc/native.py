@@ -136,7 +136,9 @@ class NativeProgram:
         start = time.perf_counter()
         sized = self._sized(arrays, values)
         plan = self._plan(sized)
-        bound = Bound(plan, self, self.options.returns, timed=self.options.profile)
+        earlier = next((b.plan for b in self.bound.values()), None)
+        timed = self.options.profile
+        bound = Bound(plan, self, self.options.returns, timed, earlier)
         bound.lines = {v: sized.interner.lines.get(v, ()) for s in plan.steps for v in s.nodes}
         self.binding_seconds += time.perf_counter() - start
         return bound

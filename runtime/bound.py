@@ -28,12 +28,17 @@ class Bound:
     """
 
     def __init__(
-        self, plan: Plan, program: Any, returns: str = "list", timed: bool = False
+        self,
+        plan: Plan,
+        program: Any,
+        returns: str = "list",
+        timed: bool = False,
+        earlier: Plan | None = None,
     ) -> None:
         self.plan = plan
         self.program = program
         self.returns = returns
-        self.linked = link(plan)
+        self.linked = link(plan, earlier)
         self.stale = False
         self.lines: dict[Any, Any] = {}  # the user's lines that steps' nodes are about
         self.hosts = [k for k, s in enumerate(plan.steps) if s.routine == "host"]

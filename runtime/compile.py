@@ -121,6 +121,11 @@ def compile_emitted(symbol: str, emit: Callable[[], str]) -> Compiled:
     return _TABLE.get(EMITTED, "", symbol, symbol, emit)
 
 
+def is_loaded(symbol: str) -> bool:
+    """Whether this process has an emitted function of that name."""
+    return key_of(EMITTED, "", symbol) in _TABLE.functions
+
+
 def loaded() -> tuple[Compiled, ...]:
     """All functions of this process."""
     return tuple(_TABLE.functions.values())

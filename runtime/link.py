@@ -57,8 +57,11 @@ class Linked:
             self.words[word] = variable.storage.array.ctypes.data + offset
 
 
-def compile_step(step: Step) -> Compiled | None:
-    """The native function of a step; None for host steps."""
+def compile_step(step: Step, before: Step | None = None) -> Compiled | None:
+    """The native function of a step; None for host steps.
+
+    `before` is the step of an earlier plan that did the same for other sizes.
+    """
     if step.routine == "kernel":
         assert step.kernel is not None
         step.source = step.source or emit(step.kernel)
@@ -69,13 +72,21 @@ def compile_step(step: Step) -> Compiled | None:
     if step.routine == "copy_bytes":
         return natives.native("copy_bytes")
     if step.routine == "gemm":
-        return products.prepare(step)
+        return products.prepare(step, before)
     return None
 
 
-def link(plan: Plan) -> Linked:
-    """Compile a plan's steps and lay out its argument blocks."""
-    functions = [compile_step(s) for s in plan.steps]
+def link(plan: Plan, earlier: Plan | None = None) -> Linked:
+    """Compile a plan's steps and lay out its argument blocks.
+
+    `earlier` is a plan of the same program for other sizes.
+    """
+    same = earlier is not None and len(earlier.steps) == len(plan.steps)
+    before = earlier.steps if same and earlier is not None else [None] * len(plan.steps)
+    functions = [
+        compile_step(s, b if b is not None and b.routine == s.routine else None)
+        for s, b in zip(plan.steps, before)
+    ]
     starts, total = [], 0
     for step in plan.steps:
         starts.append(total)

@@ -7,8 +7,15 @@ from typing import Any
 
 from graphc.core.plan import Step
 from graphc.runtime import natives
-from graphc.runtime.compile import Compiled, compile_emitted
-from graphc.runtime.contraction import SPLIT_COLUMNS, SPLIT_ROWS, choose, emit_gemm, level_of
+from graphc.runtime.compile import Compiled, compile_emitted, is_loaded
+from graphc.runtime.contraction import (
+    SPLIT_COLUMNS,
+    SPLIT_ROWS,
+    Choice,
+    choose,
+    emit_gemm,
+    level_of,
+)
 
 
 @functools.cache
@@ -22,10 +29,17 @@ def cpu_level() -> str:
     return level_of(flags).name
 
 
-def prepare(step: Step) -> Compiled:
-    """The native function of a product step; completes the step's block."""
+def prepare(step: Step, before: Step | None = None) -> Compiled:
+    """The native function of a product step; completes the step's block.
+
+    `before` is the same product in an earlier plan of the program. A kernel that has yet to
+    be compiled is not worth it for a batch of another size: the earlier one serves that too.
+    """
     p: Any = step.extra
     choice = choose(p.m, p.n, p.k, p.dtype, p.a_strides, p.b_strides, cpu_level(), beta=p.beta)
+    if before is not None and not _is_ready(choice) and _alike(p, before.extra):
+        choice = before.served
+    step.served = choice
     rows = choice.split == "rows"
     step.high = p.m if rows else p.n
     step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
@@ -36,3 +50,17 @@ def prepare(step: Step) -> Compiled:
     variant = choice.variant
     step.label += f" by {variant.symbol}"
     return compile_emitted(variant.symbol, lambda: emit_gemm(variant)[0])
+
+
+def _is_ready(choice: Choice) -> bool:
+    return choice.variant is None or is_loaded(choice.variant.symbol)
+
+
+def _alike(p: Any, q: Any) -> bool:
+    """Whether a kernel that serves one product serves the other: it depends on no size but 1."""
+    return _layout_class(p) == _layout_class(q)
+
+
+def _layout_class(p: Any) -> tuple[Any, ...]:
+    units = tuple(s == 1 for s in (*p.a_strides, *p.b_strides))
+    return p.dtype, units, p.m == 1, p.n == 1, p.k == 1

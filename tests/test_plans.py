@@ -119,7 +119,7 @@ def test_a_large_graph_of_small_operations_shares_kernels():
     expected = graphc.function([x], v, mode="numpy")
     value = array(16)
     np.testing.assert_allclose(f(value), expected(value), rtol=1e-4, atol=1e-5)
-    assert len(f.kernels) <= len(operations)
+    assert len(f.kernels) <= 2 * len(operations)  # in place and not
     assert any("not fused" in d for d in f.program.decisions)
 
 

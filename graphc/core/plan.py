@@ -93,6 +93,7 @@ class Step:
     reads: tuple[str, ...] = ()
     splittable: bool = False
     extra: Any = None
+    served: Any = None
 
 
 @dataclass
