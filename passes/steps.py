@@ -26,6 +26,9 @@ from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 
 
+SHORT = 128  # steps of an inner loop below which masked vectors are faster
+
+
 @dataclass(frozen=True)
 class Product:
     """A matrix product as a library sees it: sizes, strides in elements, scales."""
@@ -90,6 +93,7 @@ class Steps:
         splittable: bool = True,
     ) -> None:  # fmt: skip
         nest = launch.nest
+        nest.kernel.short = _has_short_rows(nest)
         step = kernel_step(launch, places, scratch, splittable and _splits(nest))
         names = [name for kind, name, _ in nest.kernel.words() if kind == "pointer"]
         moving = [
@@ -259,6 +263,14 @@ def kind_of(v: Variable) -> str:
 def window_of(v: Variable) -> Layout:
     """The layout of the part of its own buffer that an update writes."""
     return part_layout(v, whole(v), v.args[2:])
+
+
+def _has_short_rows(nest: Nest) -> bool:
+    """Whether the innermost loop is inside another and takes few steps."""
+    if len(nest.extents) < 2:
+        return False
+    innermost = len(nest.kernel.outer) - 1 if nest.kernel.lanes else len(nest.extents) - 1
+    return nest.extents[innermost] < SHORT
 
 
 def _splits(nest: Nest) -> bool:

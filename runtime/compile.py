@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 
 from graphc.runtime.cache import Cache, cache, key_of
+from graphc.runtime.emit import SHORT
 from graphc.runtime.forks import unlock_in_children
 
 Emit = Callable[[], str] | None
@@ -164,7 +165,8 @@ def _ir_of(text: str, symbol: str, kind: str) -> str:
         return text
     machine = _machine()
     plain = kind == PLAIN
-    ir = _frontend().lower(text, symbol, masked=machine.has_masks() and not plain, plain=plain)
+    masked = machine.has_masks() and SHORT in text
+    ir = _frontend().lower(text, symbol, masked=masked, plain=plain)
     return machine.widened(ir)
 
 

@@ -29,6 +29,7 @@ from graphc.core.kernel import (
 
 BLOCK = 256
 ROWS = 64
+SHORT = "  # short rows"
 LANES = 128
 FLOATS = ("float32", "float64")
 COMBINE = {
@@ -99,7 +100,8 @@ class _Writer:
         if self.kernel.columns:
             self.nest(self.kernel.inner, self.kernel.columns)
         self.put("return 0")
-        return "def kernel(block, low, high):\n" + "\n".join(self.lines) + "\n"
+        mark = SHORT if self.kernel.short else ""
+        return f"def kernel(block, low, high):{mark}\n" + "\n".join(self.lines) + "\n"
 
     def header(self) -> None:
         writes = 0

@@ -234,7 +234,7 @@ def join(g):
 def made(g):
     a = g.pick(1)
     line = T.cast(T.arange(a.shape[0]), g.dtype) * 0.1
-    return g.one([line, T.eye(3, a.shape[0] % 5 + 1, dtype=g.dtype), T.zeros_like(a) + line[0]])
+    return g.one([line, T.eye(3, a.shape[0] % 5 + 1, dtype=g.dtype)])
 
 
 STEPS = [unary] * 5 + [binary] * 6 + [reduction] * 4 + [rows] * 4 + [product] * 3 + 2 * [

@@ -10,6 +10,7 @@ import pytest
 
 import graphc
 import graphc.tensor as T
+from graphc.runtime.compile import loaded
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +176,25 @@ def test_two_functions_over_one_variable():
         if k % 2:
             grow([5.0, 6.0])
             expected = np.concatenate([expected, [5.0, 6.0]])
+
+
+def test_last_batch_that_is_shorter_compiles_nothing_new():
+    data, target, W = shared(53, 8), shared(53), shared(8)
+    i, n = T.lscalar("i"), 16
+    x, y = T.dmatrix("x"), T.dvector("y")
+    cost = T.mean((T.tanh(T.dot(x, W)) - y) ** 2)
+    options = {
+        "updates": [(W, W - 0.1 * T.grad(cost, W))],
+        "givens": {x: data[i * n : (i + 1) * n], y: target[i * n : (i + 1) * n]},
+    }
+    native = graphc.function([i], cost, **options)
+    found = [native(k) for k in range(3)]
+    before = {f.symbol for f in loaded()}
+    found += [native(k) for k in (3, 0, 3)]
+    assert {f.symbol for f in loaded()} == before
+    W.set_value(numbers(8))
+    plain = graphc.function([i], cost, mode="numpy", **options)
+    np.testing.assert_allclose(found, [plain(k) for k in (0, 1, 2, 3, 0, 3)], rtol=1e-5)
 
 
 # Errors half way --------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import graphc
 import graphc.tensor as T
 from graphc.core import dtypes
 from graphc.core.op import OPS
-from graphc.runtime.compile import loaded
 from graphc.testing import inputs_like
 
 NATIVE = [*dtypes.BOOL, *dtypes.INTEGERS, "float32", "float64"]
@@ -325,26 +324,6 @@ def test_symbolic_positions():
     array, picks = numbers("float64", 6, 6), np.array([3, 0, 2, 1])
     agree([x, v, i, j], outputs, *([array, picks, a, b] for a, b in [(0, 1), (2, 0), (-1, -2)]),
           tolerance=1e-12)  # fmt: skip
-
-
-def test_last_batch_that_is_shorter_compiles_nothing_new():
-    data, target = graphc.shared(numbers("float32", 53, 8)), graphc.shared(numbers("float32", 53))
-    W = graphc.shared(numbers("float32", 8), name="W")
-    i, n = T.lscalar("i"), 16
-    x, y = T.fmatrix("x"), T.fvector("y")
-    cost = T.mean((T.tanh(T.dot(x, W)) - y) ** 2)
-    options = {
-        "updates": [(W, W - 0.1 * T.grad(cost, W))],
-        "givens": {x: data[i * n : (i + 1) * n], y: target[i * n : (i + 1) * n]},
-    }
-    native = graphc.function([i], cost, **options)
-    found = [native(k) for k in range(3)]
-    before = {f.symbol for f in loaded()}
-    found += [native(k) for k in (3, 0, 3)]
-    assert {f.symbol for f in loaded()} == before
-    W.set_value(numbers("float32", 8))
-    plain = graphc.function([i], cost, mode="numpy", **options)
-    np.testing.assert_allclose(found, [plain(k) for k in (0, 1, 2, 3, 0, 3)], rtol=1e-5)
 
 
 # Making and joining -----------------------------------------------------------------------------

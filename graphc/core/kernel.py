@@ -16,7 +16,8 @@ A nest has this form; every part but the innermost loop may be empty::
     for the inner axes: columns         what sums over all rows give
 
 With `lanes`, the last outer axis is cut into strips, and every row statement runs for
-each lane of the strip: that is how sums over the slow axis of memory go fast.
+each lane of the strip: that is how sums over the slow axis of memory go fast. `short` says
+that the innermost loop has so few steps that its vectors had better be masked.
 """
 
 from __future__ import annotations
@@ -134,6 +135,7 @@ class Kernel:
     post: list[Statement] = field(default_factory=list)
     columns: list[Statement] = field(default_factory=list)
     lanes: bool = False
+    short: bool = False
     arrays: dict[str, str] = field(default_factory=dict)
     sizes: list[str] = field(default_factory=list)
 

@@ -138,7 +138,6 @@ class Op:
     shape_only: tuple[int, ...] = ()
     checks: bool = False
     prepare: Prepare | None = None
-    samples: tuple[Any, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, *args: Any, **attrs: Any) -> Variable:
