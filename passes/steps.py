@@ -25,7 +25,6 @@ from graphc.passes.memory import Assignment
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 
-
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
 
 
