@@ -160,10 +160,10 @@ class Steps:
         for word, scale in scales:
             source = self.layouts.of(scale[0])
             self.steps.append(
-                Step("scale", "coefficient", [
+                Step(f"scale_{v.dtype}", "coefficient", [
                     Address(places[source.base], source.offset * itemsize(v.dtype)),
                     WordAddress(target, word),
-                ], nodes=(v,), extra=v.dtype)
+                ], nodes=(v,))
             )  # fmt: skip
         for word, lay in moving:
             self._offsets(step, word, lay, places, target)

@@ -16,7 +16,6 @@ from graphc.runtime import natives, products
 from graphc.runtime.buffers import allocate
 from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
-from graphc.runtime.routines import SOURCES
 
 ROW = 4  # words of a step: function, block, low, high
 
@@ -66,11 +65,9 @@ def compile_step(step: Step, before: Step | None = None) -> Compiled | None:
         assert step.kernel is not None
         step.source = step.source or emit(step.kernel)
         return compile_source(step.source, step.label)
-    if step.routine in ("offset", "scale"):
-        step.source = SOURCES[step.routine, step.extra]
-        return compile_source(step.source, step.routine)
-    if step.routine == "copy_bytes":
-        return natives.native("copy_bytes")
+    if step.routine in natives.SOURCES:
+        step.source = natives.SOURCES[step.routine]
+        return natives.native(step.routine)
     if step.routine == "gemm":
         return products.prepare(step, before)
     return None

@@ -19,12 +19,6 @@ from graphc.runtime.compile import Compiled, compile_source
 STEP_WORDS = 4
 CODE_BITS = 32
 
-# Codes that steps return.
-OUT_OF_RANGE = 1
-"""An index outside its axis; the offset step's block holds it."""
-OTHER_LENGTH = 2
-"""A slice that ends outside its axis, so that its length isn't the one the plan was made for."""
-
 WALK = """
 def kernel(steps, low, high):
     for i in range(low, high):
@@ -117,43 +111,41 @@ def kernel(block, low, high):
 BLAS_WORD = 14
 THREADED = 2e8  # operations (about 2 ms) from which on BLAS may use its threads
 
-# Words: address of the source's pointer, address of the index, size of the axis, stride in bytes,
-# length (-1: an index, which has to be inside; else a slice's start), the bad index, destinations'
-# number, their addresses
+# Words: address (0: what the target holds already), address of the index, size of the axis,
+# stride in bytes, whether the index is checked, address of the pointer to set, error record
 OFFSET = """
 def kernel(block, low, high):
-    base = peek_int64(peek_int64(block))
-    given = peek_int64(peek_int64(block + 8))
-    size = peek_int64(block + 16)
-    length = peek_int64(block + 32)
-    index = given
-    if index < 0:
-        index = index + size
-    if length < 0:
-        if index < 0 or index >= size:
-            poke_int64(block + 40, given)
+    base = word(block, 0)
+    index = read_int64(block, 1)
+    size = word(block, 2)
+    target = write_int64(block, 5)
+    error = write_int64(block, 6)
+    i = index[0]
+    if word(block, 4) != 0:
+        if i < 0:
+            i = i + size
+        if i < 0 or i >= size:
+            error[0] = index[0]
+            error[1] = size
             return 1
-    else:
-        index = imin(imax(index, 0), size)
-        if index + length > size:
-            poke_int64(block + 40, given)
-            return 2
-    place = base + index * peek_int64(block + 24)
-    for i in range(peek_int64(block + 48)):
-        poke_int64(peek_int64(block + 56 + i * 8), place)
+    if base == 0:
+        base = target[0]
+    target[0] = base + i * word(block, 3)
     return 0
 """
-BAD_INDEX_WORD = 5
+
+# Words: address of a coefficient of a product, address of the word of the product's block
+SCALE = """
+def kernel(block, low, high):
+    value = read_{dtype}(block, 0)
+    target = write_float64(block, 1)
+    target[0] = float64(value[0])
+    return 0
+"""
 
 COPY = """
 def kernel(block, low, high):
     copy_memory(word(block, 0) + low, word(block, 1) + low, high - low)
-    return 0
-"""
-
-FILL = """
-def kernel(block, low, high):
-    fill_memory(word(block, 0) + low, word(block, 1), high - low)
     return 0
 """
 
@@ -163,8 +155,9 @@ SOURCES = {
     "gemm_float32": GEMM.format(dtype="float32", size=4),
     "gemm_float64": GEMM.format(dtype="float64", size=8),
     "offset": OFFSET,
+    "scale_float32": SCALE.format(dtype="float32"),
+    "scale_float64": SCALE.format(dtype="float64"),
     "copy_bytes": COPY,
-    "fill_bytes": FILL,
 }
 """The functions' sources by name."""
 
@@ -186,22 +179,6 @@ def gemm_words(dtype: str, words: list[int], flops: float = 0.0) -> list[int]:
     """
     setter, count = blas.threads() if flops < THREADED else (0, 1)
     return [*words[:BLAS_WORD], blas.address(blas.GEMM[dtype]), setter if count > 1 else 0, count]
-
-
-def offset_words(
-    source: int, index: int, size: int, stride: int, destinations: list[int], length: int = -1
-) -> list[int]:
-    """Return the block of an ``offset`` step: ``*d = *source + index * stride`` for every d.
-
-    Parameters
-    ----------
-    source : address of the word that holds the array's pointer.
-    index : address of an int64, counted from the end where it is negative.
-    size, stride : extent of the axis, and its stride in bytes.
-    destinations : addresses of the words to write.
-    length : of the slice that the index begins; -1 for a plain index.
-    """
-    return [source, index, size, stride, length, 0, len(destinations), *destinations]
 
 
 def profile_words(steps: int, record: int) -> list[int]:
