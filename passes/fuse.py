@@ -235,7 +235,13 @@ def _mapping(group: Group, v: Variable, task_of: Any) -> AxisMap | None:
             if mapping[place] not in (None, axis):
                 return None
             mapping[place] = axis
-    return _complete(mapping, shape, group.sizes)
+    linked = any(a is not None for a in mapping)
+    completed = _complete(mapping, shape, group.sizes)
+    if linked or completed is None or not group.sizes:
+        return completed
+    # Only a number, or memory, is shared: worth it where the loops are the very same.
+    walked = [a for a in completed if a is not None]
+    return completed if walked in ([], list(range(len(group.sizes)))) else None
 
 
 def _complete(
@@ -275,5 +281,7 @@ def _renaming(other: Group, group: Group, readers: Sequence[Variable]) -> list[i
                 if renaming[theirs] not in (None, ours):
                     return None
                 renaming[theirs] = ours
+    if other.sizes and all(a is None for a in renaming) and other.sizes != group.sizes:
+        return None  # they only share a number
     completed = _complete(renaming, other.sizes, group.sizes)
     return None if completed is None else [a for a in completed if a is not None]

@@ -84,7 +84,9 @@ def _may_alias(
         for s in statements:
             if isinstance(s, Store) and s.operand == w.name:
                 stored = True
-                if any(statements is r for r in rows):
+                if statements is nest.kernel.top:
+                    loops = range(0)
+                elif any(statements is r for r in rows):
                     loops = range(len(nest.kernel.outer))
                 if len(exact) < len(names) and not last:
                     return False

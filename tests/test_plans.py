@@ -132,3 +132,18 @@ def test_slices_by_a_symbolic_index_move_a_pointer():
         part = whole[k * 10 : (k + 1) * 10]
         np.testing.assert_allclose(f(k), (part**2).sum(), rtol=1e-5)
     assert "offset" in routines(f)
+
+
+def test_optimisers_update_each_parameter_in_place_and_in_its_own_order():
+    """What only share a number (a step count, a rate) don't share a loop."""
+    x = T.fmatrix("x")
+    first, second = graphc.shared(array(32, 48), "first"), graphc.shared(array(48, 32), "second")
+    bias = graphc.shared(array(48), "bias")
+    h = T.tanh(T.dot(x, first) + bias)
+    loss = T.sqr(T.dot(h, second) - x).mean()
+    updates = graphc.optim.adam(loss, [first, second, bias], 0.01)
+    f = graphc.function([x], loss, updates=updates)
+    f(array(20, 32))
+    assert "copy_bytes" not in routines(f)
+    updating = [s for s in f.plan.steps if any("mean" in w for w in s.writes)]
+    assert len(updating) == 3
