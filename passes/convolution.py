@@ -270,7 +270,8 @@ def convolution_step(
         words.append(addresses[1])
     words += [Address(places[v]), *packed, known, *work.numbers]
     traffic = sum(a.type.nbytes for a in (v, *v.args[:2]))
-    label = f"{v.op.name if v.op else ''}: {_by(g.kernel)}, {g.channels} -> {g.filters} on {_by(g.size)}"
+    assert v.op is not None
+    label = f"{v.op.name} {_by(g.kernel)}, {g.channels} -> {g.filters} on {_by(g.size)}"
     return Step(
         "convolution", label, words, nodes=(v,), flops=g.flops, bytes=float(traffic),
         reads=tuple(str(a.place) for a in addresses), writes=(str(places[v]),),

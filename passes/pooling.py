@@ -44,8 +44,8 @@ def pooling_step(
     name, attrs = v.op.name, v.attrs
     image = shape_of(v) if name in ("pool_grad", "pool_max_grad") else shape_of(v.args[0])
     made = [
-        pooled_size(n, *rest, attrs["whole"])
-        for n, *rest in zip(image[2:], attrs["window"], attrs["stride"], attrs["pad"])
+        pooled_size(n, w, s, p, attrs["whole"])
+        for n, w, s, p in zip(image[2:], attrs["window"], attrs["stride"], attrs["pad"])
     ]
     inside = not any(attrs["pad"]) and all(
         (m - 1) * s + w <= n
