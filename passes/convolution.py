@@ -141,7 +141,7 @@ def _forward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
 
 def _backward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
     """Each axis falls into phases of pixels that meet the same taps."""
-    axes = [_phases(g, a) for a in (0, 1)]
+    axes = [_phases(g, a, split=a == 0) for a in (0, 1)]
     before, extents = [], []
     for a in (0, 1):
         reached = [i + t for at, taps in axes[a] for _, i in taps for t in (0, len(at) - 1)]
@@ -165,18 +165,47 @@ def _backward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
     )  # fmt: skip
 
 
-def _phases(g: Geometry, a: int) -> list[tuple[range, list[tuple[int, int]]]]:
+_Phase = tuple[Sequence[int], list[tuple[int, int]]]
+
+
+def _phases(g: Geometry, a: int, split: bool) -> list[_Phase]:
     """Along an axis: pixels of an image, a stride apart, and the taps that meet the first of
-    them, each with the place in the gradient."""
-    found = []
-    for first in range(min(g.stride[a], g.size[a])):
-        taps = []
+    them, each with the place in the gradient.
+
+    With `split`, pixels that some taps miss, for there is padding, are phases of their own
+    where that saves enough.
+    """
+    stride, found = g.stride[a], []
+    for first in range(min(stride, g.size[a])):
+        pixels, taps = range(first, g.size[a], stride), []
         for k in range(g.kernel[a]):
             distance = first + g.pads[a][0] - k * g.dilation[a]
-            if distance % g.stride[a] == 0:
-                taps.append((k, distance // g.stride[a]))
-        found.append((range(first, g.size[a], g.stride[a]), taps))
-    return found
+            if distance % stride == 0:
+                taps.append((k, distance // stride))
+        found.append((pixels, taps))
+    parts = [part for whole in found for part in _split(*whole, g.made[a])]
+    saved = _met(found) - _met(parts)
+    return parts if split and saved > _WORTH * _met(found) else list(found)
+
+
+_WORTH = 0.15
+
+
+def _met(phases: Sequence[_Phase]) -> int:
+    return sum(len(pixels) * len(taps) for pixels, taps in phases)
+
+
+def _split(pixels: range, taps: list[tuple[int, int]], made: int) -> list[_Phase]:
+    """The runs of pixels that meet the same taps, inside the gradient."""
+    runs: list[tuple[list[int], list[tuple[int, int]]]] = []
+    for t, pixel in enumerate(pixels):
+        inside = [(k, i + t) for k, i in taps if 0 <= i + t < made]
+        same = runs and [k for k, _ in runs[-1][1]] == [k for k, _ in inside]
+        if same:
+            runs[-1][0].append(pixel)
+        else:
+            runs.append(([pixel], inside))
+    return list(runs)
 
 
 def _filtered(
