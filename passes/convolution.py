@@ -24,6 +24,7 @@ OPS = ("conv2d", "conv2d_grad_input", "conv2d_grad_weight")
 BLOCK_BYTES = 64  # of a pixel of a block of images
 TILE = 16  # the most rows or columns that a tile has
 FEW = 4  # images; fewer leave most of a block empty
+_WORTH = 0.15  # of the work: what phases for the edges of an image have to save
 SMALL = 2e7  # operations that are done soon, however empty blocks are
 
 
@@ -186,9 +187,6 @@ def _phases(g: Geometry, a: int, split: bool) -> list[_Phase]:
     parts = [part for whole in found for part in _split(*whole, g.made[a])]
     saved = _met(found) - _met(parts)
     return parts if split and saved > _WORTH * _met(found) else list(found)
-
-
-_WORTH = 0.15
 
 
 def _met(phases: Sequence[_Phase]) -> int:

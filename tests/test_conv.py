@@ -8,6 +8,7 @@ import pytest
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.runtime import convolutions
 from graphc.testing import check_grad
 
 BORDERS = ["valid", "half", "full", 1, (2, 1), ((0, 2), (1, 0))]
@@ -226,3 +227,27 @@ def test_what_does_not_fit_is_an_error_with_the_line():
     f = graphc.function([free], T.nnet.conv2d(free, free.dimshuffle(1, 0, 2, 3)))
     with pytest.raises(ShapeError, match="test_conv"):
         f(np.zeros((1, 2, 3, 3), free.dtype))
+
+
+@pytest.mark.parametrize("level", ["avx512", "avx2", "plain"])
+def test_tiles_of_every_level(level, monkeypatch):
+    """Lower levels' tiles, as far as this CPU can run them."""
+    names = ["plain", "avx2", "avx512"]
+    if names.index(level) > names.index(convolutions.cpu_level()):
+        pytest.skip(f"this CPU has no {level}")
+    monkeypatch.setattr(convolutions, "cpu_level", lambda: level)
+    f = with_gradients({}, "half", (1, 1), (1, 1), 1, dtype="float32")
+    x, w = sample((19, 3, 6, 5)).astype("float32"), sample((7, 3, 3, 3), 1).astype("float32")
+    g = sample((19, 7, 6, 5), 2).astype("float32")
+    slow = with_gradients({}, "half", (1, 1), (1, 1), 1, dtype="float32", mode="numpy")
+    for found, expected in zip(f(x, w, g), slow(x, w, g)):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch, routine", [(2, "host"), (8, "convolution")])
+def test_a_few_large_images_are_left_to_numpy(batch, routine):
+    x, w = sample((batch, 32, 20, 20)), sample((32, 32, 5, 5), 1)
+    a, b = T.TensorType("float64", (None,) * 4)("a"), T.TensorType("float64", (None,) * 4)("b")
+    f = graphc.function([a, b], T.nnet.conv2d(a, b, filter_flip=False))
+    np.testing.assert_allclose(f(x, w)[0, :2], plain(x[:1], w[:2], "valid", (1, 1), (1, 1), 1)[0])
+    assert [s.routine for s in f.plan.steps] == [routine]

@@ -13,7 +13,7 @@ is the gradient of filters, whose sums are kept for each lane until a block is d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 
@@ -21,6 +21,7 @@ from .build import I32, I64, Kit, ceil_div, repeat, smaller, text_of, word
 from .images import (
     SOURCE_WORDS,
     Source,
+    Words,
     block_kit,
     count,
     each_block,
@@ -97,7 +98,8 @@ def _filter(b: ir.IRBuilder, kit: Kit, variant: Convolution, tile: ir.Function,
     each_block(b, kit, x["images"], block)
 
 
-def _walk(b: ir.IRBuilder, kit: Kit, variant: Convolution, x, tiles, body) -> None:  # type: ignore[no-untyped-def]
+def _walk(b: ir.IRBuilder, kit: Kit, variant: Convolution, x: Words, tiles: ir.Value,
+          body: Callable[[Words, ir.Value, ir.Value, ir.Value], None]) -> None:  # fmt: skip
     """Emit the loops over phases, groups and tiles of filters; `body` gets the phase's words,
     the group, the tile's first filter, and its panel of packed filters."""
 
@@ -128,7 +130,8 @@ def _part(b: ir.IRBuilder, table: ir.Value, start: ir.Value) -> ir.Value:
     return b.gep(table, [start], source_etype=I64)
 
 
-def _pack_filters(b: ir.IRBuilder, kit: Kit, variant: Convolution, x, f, g, m, panel) -> None:  # type: ignore[no-untyped-def]
+def _pack_filters(b: ir.IRBuilder, kit: Kit, variant: Convolution, x: Words, f: Words,
+                  g: ir.Value, m: ir.Value, panel: ir.Value) -> None:  # fmt: skip
     """Emit the packing of a tile of filters: for each tap, their elements side by side."""
     source = kit.at(b, x["filters"], b.mul(g, x["filter_step"]))
     last = b.sub(x["m"], word(1))
@@ -145,7 +148,9 @@ def _pack_filters(b: ir.IRBuilder, kit: Kit, variant: Convolution, x, f, g, m, p
     count(b, f["k"], tap)
 
 
-def _filter_pixels(b, kit, variant, x, tile, f, g, m, panel) -> None:  # type: ignore[no-untyped-def]
+def _filter_pixels(b: ir.IRBuilder, kit: Kit, variant: Convolution, x: Words,
+                   tile: ir.Function, f: Words, g: ir.Value, m: ir.Value,
+                   panel: ir.Value) -> None:  # fmt: skip
     """Emit the tiles of all pixels of a phase for one tile of filters."""
     image = vector_at(b, kit, x["packed"], b.mul(g, x["group_step"]))
     row = b.add(b.mul(g, x["m"]), m)
