@@ -9,6 +9,7 @@ if __name__ != "graphc.ops":
 from graphc.ops import (
     broadcast,
     control,
+    conv,
     convert,
     elementwise,
     index,
@@ -17,13 +18,16 @@ from graphc.ops import (
     make,
     nnet,
     operators,
+    pool,
     reduce,
     shape,
 )
 
-FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control)
+FAMILIES = (
+    elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control, conv, pool,
+)  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "broadcast", "control", "convert", "elementwise", "index", "join", "linalg",
-    "make", "nnet", "operators", "reduce", "shape",
+    "FAMILIES", "broadcast", "control", "conv", "convert", "elementwise", "index", "join", "linalg",
+    "make", "nnet", "operators", "pool", "reduce", "shape",
 ]  # fmt: skip

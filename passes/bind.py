@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Update
 from graphc.core.plan import Place, Plan
+from graphc.passes.convolution import is_native, work_of
 from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
@@ -177,6 +178,8 @@ class Binder:
                 if (b := nest.bindings[o.name]).scratch
             ]
         else:
+            if is_native(t.node):
+                demand.scratch = work_of(t.node, self.layouts.of(t.node.args[1])).scratch
             base = self._overwritten(t)
             if base is not None:
                 demand.inplace = [(t.node, base)]

@@ -194,6 +194,30 @@ def _join(v: Variable) -> Found:
     return tuple(None if k == axis else n for k, n in enumerate(sizes(v.args[0])))
 
 
+def _conv2d(v: Variable) -> Found:
+    return sizes(v.args[0])[0], sizes(v.args[1])[0], None, None
+
+
+def _conv2d_grad_input(v: Variable) -> Found:
+    g, w, *size = v.args
+    channels = sizes(w)[1] if v.attrs["groups"] == 1 else None
+    return sizes(g)[0], channels, size_of(size[0]), size_of(size[1])
+
+
+def _conv2d_grad_weight(v: Variable) -> Found:
+    x, g, *size = v.args
+    channels = sizes(x)[1] if v.attrs["groups"] == 1 else None
+    return sizes(g)[1], channels, size_of(size[0]), size_of(size[1])
+
+
+def _pool(v: Variable) -> Found:
+    return (*sizes(v.args[0])[:2], None, None)
+
+
+def _pool_grad(v: Variable) -> Found:
+    return (*sizes(v.args[0])[:2], size_of(v.args[1]), size_of(v.args[2]))
+
+
 TABLE: dict[str, Callable[[Variable], Found]] = {
     "broadcast_like": _of_second,
     "sum_like": _of_second,
@@ -209,4 +233,11 @@ TABLE: dict[str, Callable[[Variable], Found]] = {
     **dict.fromkeys(("sum", "prod", "max", "min", "argmax", "argmin", "all", "any"), _reduced),
     **dict.fromkeys(("softmax", "logsoftmax", "update_subtensor", "scatter", "gemm"), _of_first),
     "logsumexp": _reduced,
+    "conv2d": _conv2d,
+    "conv2d_grad_input": _conv2d_grad_input,
+    "conv2d_grad_weight": _conv2d_grad_weight,
+    **dict.fromkeys(("pool", "pool_max"), _pool),
+    "pool_grad": _pool_grad,
+    "pool_max_grad": _of_first,
+    "pool_max_pick": _of_second,
 }

@@ -10,6 +10,7 @@ from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Scalar, Update
 from graphc.core.plan import Address, Place, Real, Step, Word, WordAddress
 from graphc.passes.blas import BLAS_DTYPES
+from graphc.passes.convolution import convolution_step, is_native, operand_words, work_of
 from graphc.passes.copies import copy_nest, scatter_nest
 from graphc.passes.group import NATIVE, Group, Task
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
@@ -24,6 +25,7 @@ from graphc.passes.lower import (
 from graphc.passes.memory import Assignment
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
+from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
 
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
 
@@ -80,6 +82,10 @@ class Steps:
         kind = kind_of(t.node)
         if kind == "product":
             self._product(t.node, found.places, bool(aliases))
+        elif kind == "convolution":
+            self._convolution(t.node, found.places, scratch)
+        elif kind == "pooling":
+            self._pooling(t.node, found.places)
         elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
         elif kind == "join":
@@ -169,6 +175,31 @@ class Steps:
             self._offsets(step, word, lay, places, target)
         self.steps.append(step)
 
+    def _convolution(
+        self, v: Variable, places: Mapping[Variable, Place], scratch: Sequence[Place]
+    ) -> None:
+        layouts = [self.layouts.of(a) for a in v.args[:2]]
+        work = work_of(v, layouts[1])
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step = convolution_step(v, work, layouts, addresses, places, scratch)
+        self._moved(step, list(zip(operand_words(work), layouts)), places)
+
+    def _pooling(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args[: OPERANDS[v.op.name]]]  # type: ignore[union-attr]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step = pooling_step(v, layouts, addresses, places)
+        self._moved(step, [(WORDS * k, lay) for k, lay in enumerate(layouts)], places)
+
+    def _moved(
+        self, step: Step, pointers: Sequence[tuple[int, Layout]], places: Mapping[Variable, Place]
+    ) -> None:
+        """Add a step behind those that move its pointers to parts of arrays."""
+        moving = [(word, lay) for word, lay in pointers if lay.dynamic]
+        target = len(self.steps) + sum(len(lay.dynamic) for _, lay in moving)
+        for word, lay in moving:
+            self._offsets(step, word, lay, places, target)
+        self.steps.append(step)
+
     def _offsets(
         self, step: Step, word: int, layout: Layout, places: Mapping[Variable, Place], target: int
     ) -> None:
@@ -254,6 +285,10 @@ def kind_of(v: Variable) -> str:
     assert op is not None
     if op.name in ("dot", "gemm") and v.dtype in BLAS_DTYPES:
         return "product"
+    if is_native(v):
+        return "convolution"
+    if is_pooling(v):
+        return "pooling"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"
     return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.node import Array
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime import natives, products
+from graphc.runtime import convolutions, natives, pooling, products
 from graphc.runtime.buffers import allocate
 from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
@@ -70,6 +70,10 @@ def compile_step(step: Step, before: Step | None = None) -> Compiled | None:
         return natives.native(step.routine)
     if step.routine == "gemm":
         return products.prepare(step, before)
+    if step.routine == "convolution":
+        return convolutions.prepare(step)
+    if step.routine == "pooling":
+        return pooling.prepare(step)
     return None
 
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 from .block import SPLIT_COLUMNS, SPLIT_ROWS, WORDS, Word, bits, block
 from .choose import Choice, choose
 from .levels import LEVELS, Level, level_of
-from .variants import Dots, Outer, Tile, Variant
+from .variants import Convolution, Dots, Outer, Tile, Variant
 
 __all__ = [
     "LEVELS",
@@ -38,6 +38,7 @@ __all__ = [
     "SPLIT_ROWS",
     "WORDS",
     "Choice",
+    "Convolution",
     "Dots",
     "Level",
     "Outer",
@@ -47,6 +48,7 @@ __all__ = [
     "bits",
     "block",
     "choose",
+    "emit_convolution",
     "emit_gemm",
     "level_of",
 ]
@@ -60,3 +62,10 @@ def emit_gemm(variant: Variant) -> tuple[str, str]:
 
     text = emit_outer(variant) if isinstance(variant, Outer) else emit_dots(variant)
     return text, variant.symbol
+
+
+def emit_convolution(variant: Convolution) -> str:
+    """Return the LLVM IR of a convolution's step function, which has the variant's symbol."""
+    from .convolve import emit_convolution as emit  # lazy, as above
+
+    return emit(variant)

@@ -117,5 +117,35 @@ class Dots:
         return "_".join(part for part in parts if part)
 
 
+BLOCK_BYTES = 64
+"""Width of a block of images in every convolution."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A variant of the kernels over blocks of images.
+
+    Attributes
+    ----------
+    dtype, level : str
+        Element type and name of the CPU level.
+    kind : {"filter", "correlate"}
+        Images times filters, or images times images: the gradient of filters.
+    rows, columns : int
+        Extents of the register tile: filters by pixels, or filters by taps.
+    """
+
+    dtype: str
+    level: str
+    kind: str
+    rows: int
+    columns: int
+
+    @property
+    def symbol(self) -> str:
+        """The name of the kernel's function."""
+        return f"{self.kind}_{self.dtype}_{self.level}_{self.rows}x{self.columns}"
+
+
 Variant = Outer | Dots
-"""Either kind of kernel."""
+"""Either kind of product kernel."""

@@ -1,0 +1,315 @@
+"""Convolutions as steps: where every pixel and every tap of a filter lies, as a table.
+
+The kernels know nothing of strides, dilation or padding. A padded image is a row of pixels; the
+sum for an output is over pixels at its place plus the place of each tap. What each number of a
+table means stands in `runtime/contraction/convolve.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from graphc.core.node import Array, Variable
+from graphc.core.plan import Address, Place, Step, Word
+from graphc.ops.conv import border_of
+from graphc.passes.layout import Layout, shape_of
+from graphc.passes.lower import BLAS_DTYPES, itemsize
+
+OPS = ("conv2d", "conv2d_grad_input", "conv2d_grad_weight")
+BLOCK_BYTES = 64  # of a pixel of a block of images
+TILE = 16  # the most rows or columns that a tile has
+FEW = 4  # images; fewer leave most of a block empty
+_WORTH = 0.15  # of the work: what phases for the edges of an image have to save
+SMALL = 2e7  # operations that are done soon, however empty blocks are
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution with all its sizes: filters are (groups x m, channels / groups, ...)."""
+
+    images: int
+    channels: int
+    filters: int
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    made: tuple[int, ...]
+    pads: tuple[tuple[int, int], ...]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def flops(self) -> float:
+        per_group = self.channels // self.groups
+        pixels = self.made[0] * self.made[1] * self.kernel[0] * self.kernel[1]
+        return 2.0 * self.images * self.filters * per_group * pixels
+
+
+@dataclass
+class Request:
+    """What the choice of a kernel needs: its kind, dtype, and the extents of its tiles."""
+
+    kind: str
+    dtype: str
+    m: int
+    n: int
+
+
+@dataclass
+class _Frame:
+    """A padded block of images: its extents, and where the image's first pixel is."""
+
+    channels: int
+    size: tuple[int, int]
+    start: int
+
+    @property
+    def plane(self) -> int:
+        return self.size[0] * self.size[1]
+
+    @property
+    def total(self) -> int:
+        return self.channels * self.plane
+
+
+@dataclass
+class Work:
+    """Everything of a step but addresses of values."""
+
+    request: Request
+    frames: list[_Frame]
+    scratch: list[int]
+    table: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+
+
+def is_native(v: Variable) -> bool:
+    """Whether a convolution of known sizes has a kernel that is better than NumPy."""
+    if v.op is None or v.op.name not in OPS or v.dtype not in BLAS_DTYPES:
+        return False
+    found = geometry(v)
+    return found.images >= FEW or found.flops < SMALL
+
+
+def geometry(v: Variable) -> Geometry:
+    """The sizes of any of the three ops."""
+    assert v.op is not None
+    first, second = (shape_of(a) for a in v.args[:2])
+    x, w, y = {
+        "conv2d": (first, second, shape_of(v)),
+        "conv2d_grad_input": (shape_of(v), second, first),
+        "conv2d_grad_weight": (first, shape_of(v), second),
+    }[v.op.name]
+    pads = border_of(v.attrs["border"], w[2:], v.attrs["dilation"])
+    return Geometry(
+        x[0], x[1], w[0], x[2:], w[2:], y[2:], pads, v.attrs["stride"], v.attrs["dilation"],
+        v.attrs["groups"],
+    )  # fmt: skip
+
+
+def work_of(v: Variable, filters: Layout | None) -> Work:
+    """The tables and scratch memory of a convolution; `filters` where it has an operand so."""
+    g, size = geometry(v), itemsize(v.dtype)
+    assert v.op is not None
+    if v.op.name == "conv2d_grad_weight":
+        return _correlation(g, v.dtype, size)
+    assert filters is not None
+    made = _forward if v.op.name == "conv2d" else _backward
+    return made(g, v.dtype, size, filters.strides)
+
+
+# --- images times filters -------------------------------------------------------------
+
+
+def _forward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
+    frame = _input_frame(g)
+    taps, weights = [], []
+    for c, r, s in product(range(g.channels // g.groups), *map(range, g.kernel)):
+        taps.append(c * frame.plane + r * g.dilation[0] * frame.size[1] + s * g.dilation[1])
+        weights.append(c * w[1] + r * w[2] + s * w[3])
+    at = _places(g, frame)
+    phase = taps, weights, at, list(range(len(at)))
+    m, channels = g.filters // g.groups, g.channels // g.groups
+    return _filtered(
+        dtype, size, frame, [phase], g.groups, channels, m * w[0], m, w[0], g.made
+    )  # fmt: skip
+
+
+def _backward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
+    """Each axis falls into phases of pixels that meet the same taps."""
+    axes = [_phases(g, a, split=a == 0) for a in (0, 1)]
+    before, extents = [], []
+    for a in (0, 1):
+        reached = [i + t for at, taps in axes[a] for _, i in taps for t in (0, len(at) - 1)]
+        before.append(max(0, -min(reached, default=0)))
+        extents.append(before[a] + max(g.made[a], max(reached, default=0) + 1))
+    frame = _Frame(g.filters, (extents[0], extents[1]), before[0] * extents[1] + before[1])
+    per_group, width = g.filters // g.groups, extents[1]
+    phases = []
+    for (rows, row_taps), (columns, column_taps) in product(*axes):
+        taps, weights = [], []
+        for k, (r, i), (s, j) in product(range(per_group), row_taps, column_taps):
+            taps.append(k * frame.plane + i * width + j)
+            weights.append(k * w[0] + r * w[2] + s * w[3])
+        at = [(i + before[0]) * width + j + before[1]
+              for i, j in product(range(len(rows)), range(len(columns)))]  # fmt: skip
+        to = [i * g.size[1] + j for i, j in product(rows, columns)]
+        phases.append((taps, weights, at, to))
+    m = g.channels // g.groups
+    return _filtered(
+        dtype, size, frame, phases, g.groups, per_group, per_group * w[0], m, w[1], g.size
+    )  # fmt: skip
+
+
+_Phase = tuple[Sequence[int], list[tuple[int, int]]]
+
+
+def _phases(g: Geometry, a: int, split: bool) -> list[_Phase]:
+    """Along an axis: pixels of an image, a stride apart, and the taps that meet the first of
+    them, each with the place in the gradient.
+
+    With `split`, pixels that some taps miss, for there is padding, are phases of their own
+    where that saves enough.
+    """
+    stride, found = g.stride[a], []
+    for first in range(min(stride, g.size[a])):
+        pixels, taps = range(first, g.size[a], stride), []
+        for k in range(g.kernel[a]):
+            distance = first + g.pads[a][0] - k * g.dilation[a]
+            if distance % stride == 0:
+                taps.append((k, distance // stride))
+        found.append((pixels, taps))
+    parts = [part for whole in found for part in _split(*whole, g.made[a])]
+    saved = _met(found) - _met(parts)
+    return parts if split and saved > _WORTH * _met(found) else list(found)
+
+
+def _met(phases: Sequence[_Phase]) -> int:
+    return sum(len(pixels) * len(taps) for pixels, taps in phases)
+
+
+def _split(pixels: range, taps: list[tuple[int, int]], made: int) -> list[_Phase]:
+    """The runs of pixels that meet the same taps, inside the gradient."""
+    runs: list[tuple[list[int], list[tuple[int, int]]]] = []
+    for t, pixel in enumerate(pixels):
+        inside = [(k, i + t) for k, i in taps if 0 <= i + t < made]
+        same = runs and [k for k, _ in runs[-1][1]] == [k for k, _ in inside]
+        if same:
+            runs[-1][0].append(pixel)
+        else:
+            runs.append(([pixel], inside))
+    return list(runs)
+
+
+def _filtered(
+    dtype: str, size: int, frame: _Frame, phases: Sequence[tuple[list[int], ...]], groups: int,
+    per_group: int, filter_step: int, m: int, filter_row: int, made: Sequence[int],
+) -> Work:  # fmt: skip
+    pixels = made[0] * made[1]
+    deep = sum(len(taps) for taps, *_ in phases)
+    scratch = [
+        frame.total * BLOCK_BYTES, deep * groups * (m + TILE) * size,
+        groups * m * pixels * BLOCK_BYTES,
+    ]  # fmt: skip
+    head: list[int] = []
+    rest: list[int] = []
+    start = 6 * len(phases)
+    for taps, weights, at, to in phases:
+        head += [len(taps), start + len(rest)]
+        rest += taps
+        head += [start + len(rest), len(at), start + len(rest) + len(weights)]
+        rest += [*weights, *at, *at[-1:] * TILE]
+        head.append(start + len(rest))
+        rest += [*to, *to[-1:] * TILE]
+    request = Request("filter", dtype, m, max((len(at) for _, _, at, _ in phases), default=0))
+    numbers = [len(phases), groups, per_group * frame.plane, filter_step, m, filter_row, pixels]
+    return Work(request, [frame], scratch, head + rest, numbers)
+
+
+# --- images times images --------------------------------------------------------------
+
+
+def _correlation(g: Geometry, dtype: str, size: int) -> Work:
+    frame, upper = _input_frame(g), _Frame(g.filters, (g.made[0], g.made[1]), 0)
+    per_group, m = g.channels // g.groups, g.filters // g.groups
+    taps = [
+        c * frame.plane + r * g.dilation[0] * frame.size[1] + s * g.dilation[1]
+        for c, r, s in product(range(per_group), *map(range, g.kernel))
+    ]
+    at, q = _places(g, frame), len(taps)
+    scratch = [
+        frame.total * BLOCK_BYTES, upper.total * BLOCK_BYTES,
+        g.groups * (m + TILE) * (q + TILE) * size,
+    ]  # fmt: skip
+    numbers = [g.groups, per_group * frame.plane, m, q, len(at), 0, len(at)]
+    table = [*at, *taps, *taps[-1:] * TILE]
+    return Work(Request("correlate", dtype, m, q), [frame, upper], scratch, table, numbers)
+
+
+def _input_frame(g: Geometry) -> _Frame:
+    (top, bottom), (left, right) = g.pads
+    size = g.size[0] + top + bottom, g.size[1] + left + right
+    return _Frame(g.channels, size, top * size[1] + left)
+
+
+def _places(g: Geometry, frame: _Frame) -> list[int]:
+    return [
+        i * g.stride[0] * frame.size[1] + j * g.stride[1]
+        for i, j in product(*map(range, g.made))
+    ]
+
+
+# --- the step -------------------------------------------------------------------------
+
+
+def _source(layout: Layout, address: Word, frame: _Frame) -> list[Word]:
+    """The words of a value's packing; neighbouring axes without zeros between are one."""
+    _, planes, rows, columns = layout.shape
+    image, plane, row, column = layout.strides
+    to_plane, to_row = frame.plane, frame.size[1]
+    if to_row == columns and row == columns * column:
+        rows, columns = 1, rows * columns
+        if to_plane == columns and plane == columns * column:
+            planes, columns = 1, planes * columns
+    return [address, image, planes, plane, rows, row, columns, column, frame.start, to_plane,
+            to_row, frame.total]  # fmt: skip
+
+
+def convolution_step(
+    v: Variable, work: Work, layouts: Sequence[Layout], addresses: Sequence[Address],
+    places: Mapping[Variable, Place], scratch: Sequence[Place],
+) -> Step:  # fmt: skip
+    """The step; its operands' addresses are the words `operand_words`."""
+    g = geometry(v)
+    packed = [Address(p) for p in scratch]
+    table: Array = np.array(work.table or [0], "int64")
+    known = Address(Place("constant", 0, table))
+    words: list[Word] = []
+    for layout, address, frame in zip(layouts, addresses, work.frames):
+        words += _source(layout, address, frame)
+    words.append(g.images)
+    if work.request.kind == "filter":
+        words.append(addresses[1])
+    words += [Address(places[v]), *packed, known, *work.numbers]
+    traffic = sum(a.type.nbytes for a in (v, *v.args[:2]))
+    assert v.op is not None
+    label = f"{v.op.name} {_by(g.kernel)}, {g.channels} -> {g.filters} on {_by(g.size)}"
+    return Step(
+        "convolution", label, words, nodes=(v,), flops=g.flops, bytes=float(traffic),
+        reads=tuple(str(a.place) for a in addresses), writes=(str(places[v]),),
+        extra=work.request,
+    )  # fmt: skip
+
+
+def operand_words(work: Work) -> tuple[int, int]:
+    """Which words of the step are the addresses of the first and of the second operand."""
+    return (0, 12) if work.request.kind == "correlate" else (0, 13)
+
+
+def _by(size: Sequence[Any]) -> str:
+    return "x".join(map(str, size))
