@@ -10,20 +10,26 @@ from graphc.ops import (
     broadcast,
     control,
     convert,
+    decompositions,
     elementwise,
+    fourier,
     index,
     join,
     linalg,
     make,
+    matrix_functions,
     nnet,
     operators,
     reduce,
     shape,
+    solvers,
 )
 
+# Those of linear algebra and Fourier transforms have public modules of their own.
 FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control)
 
 __all__ = [
-    "FAMILIES", "broadcast", "control", "convert", "elementwise", "index", "join", "linalg",
-    "make", "nnet", "operators", "reduce", "shape",
+    "FAMILIES", "broadcast", "control", "convert", "decompositions", "elementwise", "fourier",
+    "index", "join", "linalg", "make", "matrix_functions", "nnet", "operators", "reduce", "shape",
+    "solvers",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import nnet
+from graphc.tensor import fft, linalg, nlinalg, nnet, slinalg
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -107,7 +107,7 @@ Variable, Constant, SharedVariable = TensorVariable, TensorConstant, TensorShare
 __all__ = [
     *_collect(), *constructors(), "Constant", "Lop", "Rop", "SharedVariable", "TensorConstant",
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
-    "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
-    "max_and_argmax", "nnet", "shared", "smallest", "tensor", "to_one_hot",
-    "verify_grad",
+    "as_tensor_variable", "constant", "fft", "grad", "hessian", "jacobian", "largest",
+    "linalg", "max_and_argmax", "nlinalg", "nnet", "shared", "slinalg", "smallest", "tensor",
+    "to_one_hot", "verify_grad",
 ]  # fmt: skip
