@@ -38,9 +38,7 @@ from graphc.ops.stacks import (
 
 
 def _declare(name: str, infer: Any, numpy: Any, vjp: Any, formula: str, jvp: Any = None) -> Op:
-    return declare(
-        Op(name, infer, numpy, Host(), vjp=vjp, jvp=jvp, formula=formula, checks=True)
-    )
+    return declare(Op(name, infer, numpy, Host(), vjp=vjp, jvp=jvp, formula=formula, checks=True))
 
 
 def _same_square(args: Sequence[Variable], attrs: Attrs) -> TensorType:
@@ -147,12 +145,12 @@ def det(x: Any) -> Variable:
 
 _slogdet = remembered(np.linalg.slogdet)
 _det_sign = _declare(
-    "slogdet_sign", _one_number, lapack(lambda x: _slogdet(x)[0]),
+    "slogdet_sign", _one_number, lapack(lambda x: _slogdet(0, x)),
     lambda g, out, x: (zeros_like(x),), "the sign of the determinant",
     lambda tangents, out, x: zeros_like(out),
 )  # fmt: skip
 _logdet = _declare(
-    "slogdet_logabsdet", _one_number, lapack(lambda x: _slogdet(x)[1]),
+    "slogdet_logabsdet", _one_number, lapack(lambda x: _slogdet(1, x)),
     lambda g, out, x: (_in_matrix(g) * turned(apply(_inverse, (x,), {})),),
     "log |det x|",
 )  # fmt: skip
@@ -200,11 +198,11 @@ def _eigh_vectors_vjp(g: Variable, out: Variable, x: Variable, UPLO: str) -> tup
 
 
 _eigh_values = _declare(
-    "eigh_values", _one_vector, lapack(lambda x, UPLO: _eigh_numpy(x, UPLO=UPLO)[0]),
+    "eigh_values", _one_vector, lapack(lambda x, UPLO: _eigh_numpy(0, x, UPLO=UPLO)),
     _eigh_values_vjp, "w of x = v diag(w) v^T, ascending",
 )  # fmt: skip
 _eigh_vectors = _declare(
-    "eigh_vectors", _same_square, lapack(lambda x, UPLO: _eigh_numpy(x, UPLO=UPLO)[1]),
+    "eigh_vectors", _same_square, lapack(lambda x, UPLO: _eigh_numpy(1, x, UPLO=UPLO)),
     _eigh_vectors_vjp, "v of x = v diag(w) v^T, columns of length 1",
 )  # fmt: skip
 
@@ -240,7 +238,7 @@ def _complex(infer: Any, part: int, name: str, formula: str) -> Op:
 
     def numpy(x: Any) -> Any:
         wide = np.asarray(x, "float32") if x.dtype == np.float16 else x
-        return np.asarray(_eig_numpy(wide)[part]).astype(_COMPLEX[x.dtype.name])
+        return _eig_numpy(part, wide).astype(_COMPLEX[x.dtype.name])
 
     return _declare(name, complex_infer, numpy, None, formula)
 
@@ -310,7 +308,7 @@ def _qr_vjp(g: Variable, out: Variable, x: Variable, mode: str, q: bool) -> tupl
 
 
 _qr = _declare(
-    "qr", _qr_infer, lapack(lambda x, mode, q: _qr_numpy(x, mode=mode)[0 if q else 1]), _qr_vjp,
+    "qr", _qr_infer, lapack(lambda x, mode, q: _qr_numpy(0 if q else 1, x, mode=mode)), _qr_vjp,
     "q or r of x = q r, with orthonormal columns in q and an upper triangle r",
 )  # fmt: skip
 
@@ -374,7 +372,7 @@ def _svd_vjp(g: Variable, out: Variable, x: Variable, full: bool, part: str) -> 
 
 _svd = _declare(
     "svd", _svd_infer,
-    lapack(lambda x, full, part: _svd_numpy(x, full=full)["usv".index(part)]), _svd_vjp,
+    lapack(lambda x, full, part: _svd_numpy("usv".index(part), x, full=full)), _svd_vjp,
     "u, s or v of x = u diag(s) v, with s descending",
 )  # fmt: skip
 

@@ -62,20 +62,20 @@ def lapack(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def remembered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which for the very arguments of its latest call gives the same result.
+    """A function of which part, then the operands, that computes all parts of a result once.
 
     A decomposition is one op per part; over the same matrix, all of them share one call.
     """
     latest: list[tuple[Any, Any]] = [(None, None)]
 
-    def meaning(*args: Any, **attrs: Any) -> Any:
+    def meaning(part: int, *args: Any, **attrs: Any) -> Any:
         arrays = [np.asarray(a) for a in args]
         key = [(a.dtype, a.shape, a.tobytes()) for a in arrays], attrs
         known, found = latest[0]
         if known != key:
             found = function(*args, **attrs)
             latest[0] = key, found
-        return found
+        return np.array(found[part])
 
     return meaning
 

@@ -80,9 +80,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Expand:
-    """Lowers by being replaced with other ops."""
+    """Lowers by being replaced with other ops: before all rules if `early`, else after them."""
 
     rule: Callable[..., Variable]
+    early: bool = False
 
 
 Lowering = Scalar | Reduction | Generator | View | Gather | Update | Library | Host | Expand

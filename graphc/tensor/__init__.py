@@ -34,7 +34,7 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu",
+    "sigmoid_binary_crossentropy", "relu", "after", "map_rows",
 }  # fmt: skip
 
 # Theano's names for what is declared under another one.
