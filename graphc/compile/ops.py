@@ -40,7 +40,8 @@ class HostFunction:
         self.function, self.infer_shape, self.grad = function, infer_shape, grad
         self.itypes = [_type(t) for t in (itypes if isinstance(itypes, list | tuple) else [itypes])]
         self.otypes = [_type(t) for t in (otypes if several else [otypes])]
-        self.values = remembered(self._call)
+        again = len(self.otypes) > 1 or infer_shape is None
+        self.values = remembered(self._call) if again else self._part
         self.ops = [self._op(k) for k in range(len(self.otypes))]
         self.ops += [
             self._size_op(k, axis) for k, t in enumerate(self.otypes) for axis in range(t.ndim)
@@ -56,6 +57,9 @@ class HostFunction:
         if len(results) != len(self.otypes):
             raise ValueError(f"it returned {len(results)} results for {len(self.otypes)} otypes")
         return [self._checked(k, np.asarray(r)) for k, r in enumerate(results)]
+
+    def _part(self, k: int, *arrays: Any) -> Any:
+        return np.array(self._call(*arrays)[k])
 
     def _checked(self, k: int, array: Any) -> Any:
         wanted = self.otypes[k]
@@ -114,9 +118,7 @@ class HostFunction:
 
     def _results(self, given: tuple[Variable, ...]) -> list[Variable]:
         sizes = self._sizes(given)
-        return [
-            apply(self.ops[k], (*given, *sizes[k]), {}) for k in range(len(self.otypes))
-        ]  # fmt: skip
+        return [apply(self.ops[k], (*given, *n), {}) for k, n in enumerate(sizes)]
 
     def _sizes(self, given: tuple[Variable, ...]) -> list[list[Variable]]:
         if self.infer_shape is None:
