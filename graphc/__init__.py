@@ -14,22 +14,26 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import gradient, optim, pickling, tensor
+from graphc import compile, gradient, optim, pickling, tensor
 from graphc.api import clone, function
 from graphc.arguments import In, Out
+from graphc.compile.ops import as_op
 from graphc.compiled import Function
 from graphc.core.config import config
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable
+from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
+from graphc.subgraphs import OpFromGraph, elementwise
 
 __all__ = [
-    "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Out", "Rop", "SharedVariable",
-    "TensorType", "Variable", "clone", "config", "dprint", "function", "grad", "gradient",
-    "hessian", "jacobian", "optim", "pickling", "pp", "pprint", "shared", "tensor",
+    "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph", "Out", "Rop",
+    "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config", "dprint",
+    "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim", "pickling",
+    "pp", "pprint", "shared", "tensor",
 ]  # fmt: skip

@@ -11,23 +11,29 @@ from graphc.ops import (
     control,
     conv,
     convert,
+    decompositions,
     elementwise,
+    fourier,
     index,
     join,
     linalg,
     make,
+    matrix_functions,
     nnet,
     operators,
     pool,
     reduce,
     shape,
+    solvers,
 )
 
+# Those of linear algebra and Fourier transforms have public modules of their own.
 FAMILIES = (
     elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control, conv, pool,
 )  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "broadcast", "control", "conv", "convert", "elementwise", "index", "join", "linalg",
-    "make", "nnet", "operators", "pool", "reduce", "shape",
+    "FAMILIES", "broadcast", "control", "conv", "convert", "decompositions", "elementwise",
+    "fourier", "index", "join", "linalg", "make", "matrix_functions", "nnet", "operators", "pool",
+    "reduce", "shape", "solvers",
 ]  # fmt: skip

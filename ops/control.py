@@ -10,17 +10,22 @@ import numpy as np
 
 from graphc.core.errors import ShapeError
 from graphc.core.graph import depending_on, substitute, toposort
-from graphc.core.node import Attrs, Constant, TensorType, Variable, describe
-from graphc.core.op import Expand, Op, apply, declare
+from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
+from graphc.core.op import Expand, NullGradient, Op, Scalar, apply, declare
 from graphc.ops.broadcast import alloc, zeros_like
 from graphc.ops.convert import as_variable
-from graphc.ops.elementwise import clip
+from graphc.ops.elementwise import cast, clip
+from graphc.ops.elementwise import round as round_
+from graphc.ops.index import getitem
 from graphc.ops.join import stack
+from graphc.ops.reduce import sum as sum_
 
 # --- ops that are the identity, but not to gradients ----------------------------------
 
 
-def _identity(name: str, vjp: Callable[..., Any], jvp: Callable[..., Any], formula: str) -> Op:
+def _identity(
+    name: str, vjp: Callable[..., Any], jvp: Callable[..., Any] | None, formula: str
+) -> Op:
     return declare(
         Op(
             name, lambda args, attrs: args[0].type, lambda x, **attrs: x,
@@ -71,6 +76,110 @@ def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Variable:
     """`x`, with its gradient kept between two bounds."""
     bounds = {"low": float(lower_bound), "high": float(upper_bound)}
     return apply(_grad_clip, (as_variable(x),), bounds)
+
+
+_scale = _identity(
+    "grad_scale", lambda g, out, x, multiplier: (g * as_variable(multiplier, g.dtype),),
+    lambda tangents, out, x, multiplier: tangents[0] * as_variable(multiplier, x.dtype),
+    "x; its gradient is multiplied by a number",
+)  # fmt: skip
+_undefined = _identity(
+    "undefined_grad", lambda g, out, x: (NullGradient("it was declared undefined"),), None,
+    "x; it has no gradient",
+)  # fmt: skip
+
+
+def grad_scale(x: Any, multiplier: float) -> Variable:
+    """`x`, with its gradient multiplied by a number; -1 reverses it.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> from graphc.gradient import grad_scale
+    >>> x = T.dscalar("x")
+    >>> float(T.grad(grad_scale(x, -2.0) * 3, x).eval({x: 1.0}))
+    -6.0
+    """
+    return apply(_scale, (as_variable(x),), {"multiplier": float(multiplier)})
+
+
+def undefined_grad(x: Any) -> Variable:
+    """`x`, through which a gradient may not be taken: asking for one is an error."""
+    return apply(_undefined, (as_variable(x),), {})
+
+
+def grad_undefined(op: Any, x_pos: int, x: Variable, comment: str = "") -> Any:
+    """What a vjp returns for an operand for which mathematics has no gradient."""
+    return NullGradient(comment or "it is not defined")
+
+
+def grad_not_implemented(op: Any, x_pos: int, x: Variable, comment: str = "") -> Any:
+    """What a vjp returns for an operand whose gradient nobody has written."""
+    return NullGradient(comment or "it is not implemented")
+
+
+class DisconnectedType:
+    """Theano's way to say None: ``DisconnectedType()()`` is no gradient at all."""
+
+    def __call__(self) -> None:
+        return None
+
+
+_straight = declare(
+    Op(
+        "straight_through", lambda args, attrs: args[0].type, lambda value, x: value,
+        Expand(lambda value, x: value), vjp=lambda g, out, value, x: (None, g),
+        jvp=lambda tangents, out, value, x: tangents[1],
+        formula="value; the gradient goes to x unchanged", shape_only=(1,),
+    )
+)  # fmt: skip
+
+
+def straight_through(value: Any, x: Any) -> Variable:
+    """`value`, made of `x` in some way without a useful gradient; x gets that of the value.
+
+    Y. Bengio, N. Leonard, A. Courville, "Estimating or propagating gradients through
+    stochastic neurons for conditional computation" (2013).
+    """
+    made, source = as_variable(value), as_variable(x)
+    if made.ndim != source.ndim:
+        raise ShapeError(
+            f"straight_through: {describe(made)} and {describe(source)} differ in rank",
+            "a gradient passes unchanged between tensors of one shape", user_frames(),
+        )  # fmt: skip
+    return apply(_straight, (cast(made, source.dtype), source), {})
+
+
+def straight_through_round(x: Any, mode: str = "half_to_even") -> Variable:
+    """`x` rounded, with the gradient of x itself.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> from graphc.gradient import straight_through_round
+    >>> x = T.dscalar("x")
+    >>> float(T.grad(straight_through_round(x) ** 2, x).eval({x: 1.75}))
+    4.0
+    """
+    variable = as_variable(x)
+    return straight_through(round_(variable, mode), variable)
+
+
+# Not merged with what it copies, and not computed before what it waits for: see `checkpoint`.
+_after = declare(
+    Op(
+        "after", lambda args, attrs: args[0].type, lambda x, *others: np.array(x), Scalar("{0}"),
+        vjp=lambda g, out, x, *others: (g, *(None,) * len(others)),
+        jvp=lambda tangents, out, x, *others: tangents[0],
+        formula="x, once the other operands are there", facts={"folds": False},
+    )
+)  # fmt: skip
+
+
+def after(x: Variable, other: Variable) -> Variable:
+    """`x`, which can't be had before `other` is computed."""
+    corner = getitem(other, (slice(0, 1),) * other.ndim) if other.ndim else other
+    return apply(_after, (x, sum_(corner)), {})
 
 
 # --- one expression per row -----------------------------------------------------------

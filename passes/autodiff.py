@@ -27,17 +27,11 @@ from graphc.core.node import (
     made_at,
     user_frames,
 )
+from graphc.core.op import NullGradient
 from graphc.ops.broadcast import broadcast_like, sum_like, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import add, cast, mul, neg
 from graphc.passes.stable_forms import stable_forms
-
-
-class NullGradient:
-    """What a vjp returns for an operand through which no derivative exists."""
-
-    def __init__(self, why: str) -> None:
-        self.why = why
 
 
 def grad(

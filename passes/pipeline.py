@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from graphc.core.graph import Graph, Interner
+from graphc.core.node import Variable
+from graphc.core.op import Expand, apply
 from graphc.core.pattern import Rule
 from graphc.passes.algebra import ALGEBRA, divided_by_power_of_two
 from graphc.passes.canonical import CANONICAL
@@ -25,14 +27,25 @@ class Pass(Protocol):
     def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph: ...
 
 
+def written_out(v: Variable, args: tuple[Variable, ...]) -> Variable:
+    """An application, or what stands for it from the beginning."""
+    assert v.op is not None
+    if isinstance(v.op.lower, Expand) and v.op.lower.early:
+        return v.op.lower.rule(*args, **v.attrs)
+    return apply(v.op, args, v.attrs)
+
+
 @dataclass(frozen=True)
 class Import:
-    """Interns a user's graph: common sub-expressions become one node."""
+    """Interns a user's graph: common sub-expressions become one node.
+
+    Ops that stand for graphs are replaced with these, so that rules see through them.
+    """
 
     name: str = "import"
 
     def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
-        done = interner.rebuild(graph.nodes(), {})
+        done = interner.rebuild(graph.nodes(), {}, written_out)
         return graph.with_roots([done[r] for r in graph.roots])
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.core.errors import Frame
+from graphc.core.errors import Frame, ShapeError
 from graphc.core.graph import Graph, Interner, toposort
-from graphc.core.node import Constant, SharedVariable, TensorType, Variable, made_at
+from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
 from graphc.core.op import Expand, apply, building_with
 from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import abs_, copy_, sub
@@ -90,6 +90,7 @@ def specialise(
             done[number] = interner.leaf(Constant(value, "int64", where=number.where))
     guards = _guards(interner, before, dict(done), numbers)
     interner.rebuild(order, done, resolve)
+    _check_known(order, done)
     for old, new in done.items():
         interner.note(new, old)
         interner.lines.setdefault(new, set()).update((lines or {}).get(old, ()))
@@ -101,6 +102,17 @@ def specialise(
         guards,
     )
     return Sized(sized_graph, interner, origin)
+
+
+def _check_known(order: Iterable[Variable], done: Mapping[Variable, Variable]) -> None:
+    """Memory is planned for sizes: an op of the user's has to tell its own."""
+    for v in order:
+        if not done[v].type.known:
+            raise ShapeError(
+                f"the sizes of {describe(done[v])} don't follow from those of its operands",
+                "its infer is to give them where those are known; or make it with graphc.as_op",
+                v.where,
+            )
 
 
 def _guards(

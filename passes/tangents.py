@@ -9,6 +9,7 @@ from graphc.core import dtypes
 from graphc.core.errors import DisconnectedInputError, NullGradientError, ShapeError
 from graphc.core.graph import substitute, toposort
 from graphc.core.node import Variable, describe, made_at, user_frames
+from graphc.core.op import NullGradient
 from graphc.ops.broadcast import broadcast_like, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import cast
@@ -97,6 +98,11 @@ def _jvp_by_vjp(variable: Variable, tangents: Sequence[Variable | None]) -> Vari
         raise NullGradientError(f"{label} has no derivative", at=variable.where)
     u = Variable(variable.type, name="u")
     pulled = op.vjp(u, variable, *args, **variable.attrs)
+    for p, t, a in zip(pulled, tangents, args):
+        if isinstance(p, NullGradient) and t is not None:
+            raise NullGradientError(
+                f"{op.name} has no derivative for {describe(a)}: {p.why}", at=variable.where
+            )
     known = {
         _own(p): cast(_spread(t, a), a.dtype)
         for p, t, a in zip(pulled, tangents, args)

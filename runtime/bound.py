@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
+from graphc.core.errors import ShapeError
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import FAILED, Plan
 from graphc.runtime import natives
@@ -15,6 +16,7 @@ from graphc.runtime.buffers import empty
 from graphc.runtime.clock import Clock
 from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
+from graphc.runtime.reference import meaning
 
 LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter
 FLOPS, BYTES = 5e10, 1e10  # a second, about
@@ -183,14 +185,18 @@ class Bound:
                     view_of(self.linked, address.place, address.offset + moved, layout.shape,
                             layout.strides, dtype, given, results)
                 )  # fmt: skip
-        with np.errstate(all="ignore"):
-            value = node.op.numpy(*values, **node.attrs)
+        value = np.asarray(meaning(node, values))
         shape = node.type.shape
+        if value.shape != shape:
+            raise ShapeError(
+                f"{node.op.name} gave an array of shape {value.shape}, and {shape} was inferred",
+                "correct its infer or infer_shape", node.where,
+            )  # fmt: skip
         strides = _steps(shape)
         np.copyto(
             view_of(self.linked, target.place, target.offset, shape, strides, node.dtype,
                     given, results),
-            np.asarray(value).astype(dtypes.numpy_dtype(node.dtype)),
+            value.astype(dtypes.numpy_dtype(node.dtype)),
         )  # fmt: skip
 
     def _moved(self, moves: Any, given: list[Array], results: list[Array]) -> int:

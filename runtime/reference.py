@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core.errors import BadIndexError, GraphError, ShapeError
+from graphc.core.errors import (
+    BadIndexError,
+    GraphError,
+    HostError,
+    LinearAlgebraError,
+    ShapeError,
+)
 from graphc.core.graph import toposort
 from graphc.core.node import Array, Constant, SharedVariable, Variable, describe
 
@@ -53,26 +59,42 @@ def value_of(variable: Variable, values: Mapping[Variable, Any]) -> Array:
         return variable.storage.array
     if variable.op is None:
         raise KeyError(f"no value is given for {describe(variable)}")
-    args = [values[a] for a in variable.args]
+    return np.asarray(meaning(variable, [values[a] for a in variable.args]), variable.dtype)
+
+
+def meaning(variable: Variable, args: Sequence[Any]) -> Any:
+    """What an op's NumPy function makes of `args`; errors name the user's line."""
+    assert variable.op is not None
     try:
         with np.errstate(all="ignore"):
-            result = variable.op.numpy(*args, **variable.attrs)
+            return variable.op.numpy(*args, **variable.attrs)
     except GraphError:
         raise
-    except (ValueError, IndexError, ZeroDivisionError) as error:
-        raise _explain(variable, args, error) from None
-    return np.asarray(result, dtype=variable.dtype)
+    except Exception as error:
+        found = _explain(variable, args, error)
+        if found is None:
+            raise
+        raise found from (error if isinstance(found, HostError) else None)
 
 
-def _explain(variable: Variable, args: Sequence[Any], error: Exception) -> GraphError:
-    assert variable.op is not None
+def _explain(variable: Variable, args: Sequence[Any], error: Exception) -> GraphError | None:
+    """The error for the user; None for what is a fault of graphc."""
+    op = variable.op
+    assert op is not None
     operands = ", ".join(_operand(a, v) for a, v in zip(variable.args, args))
-    wrong_index = isinstance(error, IndexError)
-    kind = BadIndexError if wrong_index else ShapeError
-    hint = "compare the shapes above with those that you meant"
-    if wrong_index:
+    what, at = f"{op.name}({operands}): {error}", variable.where
+    if isinstance(error, np.linalg.LinAlgError):
+        hint = "add a small multiple of the identity, or take pinv or lstsq, if it may be so"
+        return LinearAlgebraError(what, hint, at)
+    if op.facts.get("user"):
+        what = f"{op.name}({operands}) raised {type(error).__name__}: {error}"
+        return HostError(what, "the traceback above shows where in your function", at)
+    if isinstance(error, IndexError):
         hint = "indices of an axis of size n go from -n to n - 1"
-    return kind(f"{variable.op.name}({operands}): {error}", hint, variable.where)
+        return BadIndexError(what, hint, at)
+    if isinstance(error, ValueError | ZeroDivisionError):
+        return ShapeError(what, "compare the shapes above with those that you meant", at)
+    return None
 
 
 def _operand(variable: Variable, value: Any) -> str:

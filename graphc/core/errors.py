@@ -10,6 +10,8 @@ import linecache
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 Frame = tuple[str, int, str]
 
 
@@ -52,6 +54,14 @@ class DTypeError(GraphError, TypeError):
 
 class BadIndexError(GraphError, IndexError):
     """An index outside the axis it addresses."""
+
+
+class LinearAlgebraError(GraphError, np.linalg.LinAlgError):
+    """A matrix for which there is no result: singular, not positive definite, not square."""
+
+
+class HostError(GraphError, RuntimeError):
+    """What a user's own op raised while it ran; the cause is the exception itself."""
 
 
 class GradientError(GraphError, ValueError):

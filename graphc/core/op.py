@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from graphc.core import dtypes
-from graphc.core.errors import GraphError
+from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.node import (
     Attrs,
     Constant,
@@ -80,12 +80,20 @@ class Host:
 
 @dataclass(frozen=True)
 class Expand:
-    """Lowers by being replaced with other ops."""
+    """Lowers by being replaced with other ops: before all rules if `early`, else after them."""
 
     rule: Callable[..., Variable]
+    early: bool = False
 
 
 Lowering = Scalar | Reduction | Generator | View | Gather | Update | Library | Host | Expand
+
+
+class NullGradient:
+    """What a vjp returns for an operand through which no derivative exists, and why."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
 
 
 class Prepare(Protocol):
@@ -107,7 +115,8 @@ class Op:
     lower : Lowering
         How it becomes steps of a plan.
     vjp : callable, optional
-        ``(g, out, *args, **attrs) -> tuple`` with one gradient (or None) per operand.
+        ``(g, out, *args, **attrs) -> tuple`` with one gradient per operand: None where the
+        result doesn't depend on it, a `NullGradient` where no derivative exists.
     jvp : callable, optional
         ``(tangents, out, *args, **attrs) -> tangent``; tangents may be None.
     partials : tuple of callable, optional
@@ -128,8 +137,8 @@ class Op:
     name: str
     infer: Infer
     numpy: Callable[..., Any]
-    lower: Lowering
-    vjp: Callable[..., tuple[Variable | None, ...]] | None = None
+    lower: Lowering = Host()
+    vjp: Callable[..., tuple[Any, ...]] | None = None
     jvp: Callable[..., Variable | None] | None = None
     partials: tuple[Callable[..., Any], ...] = ()
     formula: str = ""
@@ -142,6 +151,12 @@ class Op:
 
     def __call__(self, *args: Any, **attrs: Any) -> Variable:
         if self.prepare is None:
+            for a in args:
+                if not isinstance(a, Variable):
+                    raise ArgumentError(
+                        f"{self.name} takes variables, not {type(a).__name__} {a!r}",
+                        "wrap numbers and arrays in T.constant", user_frames(),
+                    )  # fmt: skip
             return apply(self, args, attrs)
         return apply(self, self.prepare(args, self.name), attrs)
 
@@ -173,6 +188,11 @@ def declare(op: Op) -> Op:
 
 def find_op(name: str) -> Op:
     """The op of a name, for unpickling."""
+    if name not in OPS:
+        raise KeyError(
+            f"no op is named {name!r}: import what declares it, with graphc.core.op.declare, "
+            "before unpickling"
+        )
     return OPS[name]
 
 

@@ -23,7 +23,7 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import nnet, signal
+from graphc.tensor import fft, linalg, nlinalg, nnet, signal, slinalg
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -36,7 +36,7 @@ INTERNAL = {
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
     "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
     "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
-    "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick",
+    "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
 }  # fmt: skip
 
 # Theano's names for what is declared under another one.
@@ -111,5 +111,5 @@ __all__ = [
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
     "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
     "max_and_argmax", "nnet", "shared", "signal", "smallest", "tensor", "to_one_hot",
-    "verify_grad",
+    "verify_grad", "fft", "linalg", "nlinalg", "slinalg",
 ]  # fmt: skip

@@ -1,0 +1,401 @@
+"""Inverses, determinants and decompositions of matrices, or of stacks of them.
+
+Each part of a decomposition is an op of its own; LAPACK is called through NumPy, between
+native steps. Gradients are from M. Giles, "Collected matrix derivative results for forward
+and reverse mode algorithmic differentiation" (2008), where no other source is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.core.errors import ArgumentError
+from graphc.core.node import Attrs, TensorType, Variable, user_frames
+from graphc.core.op import Host, NullGradient, Op, apply, declare
+from graphc.ops.broadcast import zeros_like
+from graphc.ops.elementwise import sqr
+from graphc.ops.index import getitem
+from graphc.ops.join import join
+from graphc.ops.shape import dim
+from graphc.ops.stacks import (
+    column,
+    diagonal_part,
+    floats,
+    inverse_differences,
+    lapack,
+    lower_part,
+    product,
+    remembered,
+    row,
+    square,
+    turned,
+    unit,
+    upper_part,
+)
+
+
+def _declare(name: str, infer: Any, numpy: Any, vjp: Any, formula: str, jvp: Any = None) -> Op:
+    return declare(Op(name, infer, numpy, Host(), vjp=vjp, jvp=jvp, formula=formula, checks=True))
+
+
+def _same_square(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    x = args[0]
+    n = square(x)
+    return TensorType(x.dtype, (*x.type.shape[:-2], n, n))
+
+
+def _one_number(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    square(args[0])
+    return TensorType(args[0].dtype, args[0].type.shape[:-2])
+
+
+def _in_matrix(g: Variable) -> Variable:
+    """One number per matrix, to multiply matrices with."""
+    return column(column(g))
+
+
+# --- inverses -------------------------------------------------------------------------
+
+_inverse = _declare(
+    "matrix_inverse", _same_square, lapack(np.linalg.inv),
+    lambda g, out, x: (-product(turned(out), g, turned(out)),),
+    "the matrix y with x y = 1",
+    lambda tangents, out, x: -product(out, tangents[0], out),
+)  # fmt: skip
+
+
+def matrix_inverse(x: Any) -> Variable:
+    """The inverse of a square matrix, or of each of a stack.
+
+    Raises
+    ------
+    LinearAlgebraError
+        When it is called with a singular matrix.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.matrix_inverse([[2.0, 0.0], [0.0, 4.0]]).eval().tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
+    return apply(_inverse, floats([x], "matrix_inverse"), {})
+
+
+def _pinv_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    *front, m, n = args[0].type.shape
+    return TensorType(args[0].dtype, (*front, n, m))
+
+
+def pull_pinv(g: Variable, p: Variable, x: Variable) -> Variable:
+    """The adjoint of a pseudo-inverse `p` of `x`; Golub and Pereyra (1973), equation 4.12."""
+    pt, gt = turned(p), turned(g)
+    left = unit(x, -2) - product(x, p)  # type: ignore[operator]
+    right = unit(x, -1) - product(p, x)  # type: ignore[operator]
+    return (  # type: ignore[no-any-return]
+        product(left, gt, p, pt) + product(pt, p, gt, right) - product(pt, g, pt)  # type: ignore
+    )
+
+
+_pinv = _declare(
+    "pinv", _pinv_infer, lapack(lambda x: np.linalg.pinv(x)),
+    lambda g, out, x: (pull_pinv(g, out, x),),
+    "the pseudo-inverse of Moore and Penrose",
+)  # fmt: skip
+
+
+def pinv(a: Any) -> Variable:
+    """The pseudo-inverse of a matrix, or of each of a stack; as ``numpy.linalg.pinv``.
+
+    The gradient is right where the rank doesn't change nearby.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.pinv([[2.0], [0.0]]).eval().tolist()
+    [[0.5, 0.0]]
+    """
+    return apply(_pinv, floats([a], "pinv"), {})
+
+
+# --- determinants ---------------------------------------------------------------------
+
+_det = _declare(
+    "det", _one_number, lapack(np.linalg.det),
+    lambda g, out, x: (_in_matrix(g * out) * turned(apply(_inverse, (x,), {})),),
+    "the determinant",
+)  # fmt: skip
+
+
+def det(x: Any) -> Variable:
+    """The determinant of a square matrix, or of each of a stack.
+
+    The gradient ``det(x) x^-T`` needs an x that has an inverse.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> round(float(T.nlinalg.det([[2.0, 0.0], [1.0, 4.0]]).eval()), 6)
+    8.0
+    """
+    return apply(_det, floats([x], "det"), {})
+
+
+_slogdet = remembered(np.linalg.slogdet)
+_det_sign = _declare(
+    "slogdet_sign", _one_number, lapack(lambda x: _slogdet(0, x)),
+    lambda g, out, x: (zeros_like(x),), "the sign of the determinant",
+    lambda tangents, out, x: zeros_like(out),
+)  # fmt: skip
+_logdet = _declare(
+    "slogdet_logabsdet", _one_number, lapack(lambda x: _slogdet(1, x)),
+    lambda g, out, x: (_in_matrix(g) * turned(apply(_inverse, (x,), {})),),
+    "log |det x|",
+)  # fmt: skip
+
+
+def slogdet(x: Any) -> tuple[Variable, Variable]:
+    """The sign of the determinant and the logarithm of its absolute value.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> sign, log = T.nlinalg.slogdet([[0.0, 1.0], [1.0, 0.0]])
+    >>> float(sign.eval()), float(log.eval())
+    (-1.0, 0.0)
+    """
+    (a,) = floats([x], "slogdet")
+    return apply(_det_sign, (a,), {}), apply(_logdet, (a,), {})
+
+
+# --- eigenvalues ----------------------------------------------------------------------
+
+_eigh_numpy = remembered(lambda x, UPLO: np.linalg.eigh(x, UPLO))
+
+
+def _one_vector(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    x = args[0]
+    return TensorType(x.dtype, (*x.type.shape[:-2], square(x)))
+
+
+def _as_read(g: Variable, uplo: str) -> Variable:
+    """A gradient of the symmetric matrix, as one of the triangle that is read."""
+    part = lower_part if uplo == "L" else upper_part
+    return part(g + turned(g)) - diagonal_part(g)  # type: ignore[operator, no-any-return]
+
+
+def _eigh_values_vjp(g: Variable, out: Variable, x: Variable, UPLO: str) -> tuple[Variable]:
+    v = apply(_eigh_vectors, (x,), {"UPLO": UPLO})
+    return (_as_read(product(v * row(g), turned(v)), UPLO),)  # type: ignore[operator]
+
+
+def _eigh_vectors_vjp(g: Variable, out: Variable, x: Variable, UPLO: str) -> tuple[Variable]:
+    w = apply(_eigh_values, (x,), {"UPLO": UPLO})
+    inner = inverse_differences(w) * product(turned(out), g)  # type: ignore[operator]
+    return (_as_read(product(out, inner, turned(out)), UPLO),)
+
+
+_eigh_values = _declare(
+    "eigh_values", _one_vector, lapack(lambda x, UPLO: _eigh_numpy(0, x, UPLO=UPLO)),
+    _eigh_values_vjp, "w of x = v diag(w) v^T, ascending",
+)  # fmt: skip
+_eigh_vectors = _declare(
+    "eigh_vectors", _same_square, lapack(lambda x, UPLO: _eigh_numpy(1, x, UPLO=UPLO)),
+    _eigh_vectors_vjp, "v of x = v diag(w) v^T, columns of length 1",
+)  # fmt: skip
+
+
+def eigh(a: Any, UPLO: str = "L") -> tuple[Variable, Variable]:
+    """Eigenvalues, ascending, and eigenvectors of symmetric matrices.
+
+    Only the lower triangle (or with ``UPLO="U"`` the upper one) is read, and gets the
+    gradient. That of the vectors needs eigenvalues that differ.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> w, v = T.nlinalg.eigh([[2.0, 0.0], [0.0, 1.0]])
+    >>> w.eval().tolist()
+    [1.0, 2.0]
+    """
+    if UPLO not in ("L", "U"):
+        raise ArgumentError(f"eigh: UPLO is 'L' or 'U', not {UPLO!r}", at=user_frames())
+    (x,) = floats([a], "eigh")
+    attrs = {"UPLO": UPLO}
+    return apply(_eigh_values, (x,), attrs), apply(_eigh_vectors, (x,), attrs)
+
+
+_eig_numpy = remembered(np.linalg.eig)
+_COMPLEX = {"float16": "complex64", "float32": "complex64", "float64": "complex128"}
+
+
+def _complex(infer: Any, part: int, name: str, formula: str) -> Op:
+    def complex_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+        found: TensorType = infer(args, attrs)
+        return found.with_dtype(_COMPLEX[found.dtype])
+
+    def numpy(x: Any) -> Any:
+        wide = np.asarray(x, "float32") if x.dtype == np.float16 else x
+        return _eig_numpy(part, wide).astype(_COMPLEX[x.dtype.name])
+
+    return _declare(name, complex_infer, numpy, None, formula)
+
+
+_eig_values = _complex(_one_vector, 0, "eig_values", "w of x v = v diag(w)")
+_eig_vectors = _complex(_same_square, 1, "eig_vectors", "v of x v = v diag(w)")
+
+
+def eig(a: Any) -> tuple[Variable, Variable]:
+    """Eigenvalues and eigenvectors of square matrices, complex; they have no gradient here.
+
+    For symmetric matrices take `eigh`, which has one.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.eig([[0.0, 1.0], [-1.0, 0.0]])[0].eval().tolist()
+    [1j, -1j]
+    """
+    (x,) = floats([a], "eig")
+    return apply(_eig_values, (x,), {}), apply(_eig_vectors, (x,), {})
+
+
+# --- q r ------------------------------------------------------------------------------
+
+_qr_numpy = remembered(lambda x, mode: np.linalg.qr(x, mode))
+
+
+def _qr_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    *front, m, n = args[0].type.shape
+    inner = m if attrs["mode"] == "complete" else _smaller(m, n)
+    return TensorType(args[0].dtype, (*front, *((m, inner) if attrs["q"] else (inner, n))))
+
+
+def _smaller(m: int | None, n: int | None) -> int | None:
+    return None if m is None or n is None else min(m, n)
+
+
+def _pull_qr(q: Variable, r: Variable, gq: Any, gr: Any) -> Variable:
+    """Walter and Lehmann (2010), equation 5.1; for as many rows as columns, or more."""
+    parts = [] if gr is None else [product(r, turned(gr))]
+    parts += [] if gq is None else [-product(turned(gq), q)]  # type: ignore[operator]
+    m = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # type: ignore[operator]
+    whole = product(q, lower_part(m) + turned(lower_part(m, False)))  # type: ignore[operator]
+    whole = whole if gq is None else whole + gq  # type: ignore[operator]
+    return turned(product(apply(_inverse, (r,), {}), turned(whole)))
+
+
+def _qr_vjp(g: Variable, out: Variable, x: Variable, mode: str, q: bool) -> tuple[Any]:
+    m, n = x.type.shape[-2:]
+    if mode == "complete" and (m is None or n is None or m > n):
+        return (NullGradient("of columns that the matrix doesn't determine; pass mode='reduced'"),)
+    other = apply(_qr, (x,), {"mode": mode, "q": not q})
+    orthogonal, upper = (out, other) if q else (other, out)
+    if m is not None and n is not None and m >= n:
+        return (_pull_qr(orthogonal, upper, *((g, None) if q else (None, g))),)
+    # [x | y] = q [u | v]: as many columns as there are rows make q and u, and v = q^T y.
+    all_rows = (slice(None),) * (x.ndim - 1)
+    inner = dim(orthogonal, x.ndim - 1)
+    first, rest = (*all_rows, slice(None, inner)), (*all_rows, slice(inner, None))
+    u, y = getitem(upper, first), getitem(x, rest)
+    if q:
+        return (join(x.ndim - 1, _pull_qr(orthogonal, u, g, None), zeros_like(y)),)
+    gv = getitem(g, rest)
+    gx = _pull_qr(orthogonal, u, product(y, turned(gv)), getitem(g, first))
+    return (join(x.ndim - 1, gx, product(orthogonal, gv)),)
+
+
+_qr = _declare(
+    "qr", _qr_infer, lapack(lambda x, mode, q: _qr_numpy(0 if q else 1, x, mode=mode)), _qr_vjp,
+    "q or r of x = q r, with orthonormal columns in q and an upper triangle r",
+)  # fmt: skip
+
+
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """The matrices q and r of ``a = q r``; r alone for ``mode="r"``.
+
+    Parameters
+    ----------
+    a : matrix, or stack of them
+    mode : {'reduced', 'complete', 'r'}
+        Whether q has as many columns as needed, or is square.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> q, r = T.nlinalg.qr([[3.0], [4.0]])
+    >>> abs(r.eval()).tolist()
+    [[5.0]]
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ArgumentError(
+            f"qr: mode is 'reduced', 'complete' or 'r', not {mode!r}", at=user_frames()
+        )
+    (x,) = floats([a], "qr")
+    kind = "reduced" if mode == "r" else mode
+    r = apply(_qr, (x,), {"mode": kind, "q": False})
+    return r if mode == "r" else (apply(_qr, (x,), {"mode": kind, "q": True}), r)
+
+
+# --- singular values ------------------------------------------------------------------
+
+_svd_numpy = remembered(lambda x, full: np.linalg.svd(x, full_matrices=full))
+
+
+def _svd_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    *front, m, n = args[0].type.shape
+    inner = _smaller(m, n)
+    shapes = {"u": (m, m if attrs["full"] else inner), "s": (inner,),
+              "v": (n if attrs["full"] else inner, n)}  # fmt: skip
+    return TensorType(args[0].dtype, (*front, *shapes[attrs["part"]]))
+
+
+def _svd_vjp(g: Variable, out: Variable, x: Variable, full: bool, part: str) -> tuple[Any]:
+    """J. Townsend, "Differentiating the singular value decomposition" (2016)."""
+    m, n = x.type.shape[-2:]
+    if part != "s" and full and (m is None or m != n):
+        return (NullGradient("of vectors that are not singular vectors; pass full_matrices=False"),)
+    u, s, v = (apply(_svd, (x,), {"full": False, "part": p}) for p in "usv")
+    if part == "s":
+        return (product(u * row(g), v),)  # type: ignore[operator]
+    f = inverse_differences(sqr(s))
+    if part == "v":  # that of u, for the transposed matrix
+        u, v, g = turned(v), turned(u), turned(g)
+    inner = product(turned(u), g)
+    within = product(u, f * (inner - turned(inner)) * row(s))  # type: ignore[operator]
+    beyond = (g - product(u, inner)) / row(s)  # type: ignore[operator]
+    found = product(within + beyond, v)  # type: ignore[operator]
+    return (found if part == "u" else turned(found),)
+
+
+_svd = _declare(
+    "svd", _svd_infer,
+    lapack(lambda x, full, part: _svd_numpy("usv".index(part), x, full=full)), _svd_vjp,
+    "u, s or v of x = u diag(s) v, with s descending",
+)  # fmt: skip
+
+
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
+    """The parts of ``a = u diag(s) v``: u, s and v, or s alone.
+
+    Parameters
+    ----------
+    a : matrix, or stack of them
+    full_matrices : bool
+        Whether u and v are square. Then they have gradients for square matrices only.
+    compute_uv : bool
+        Whether u and v are wanted. Their gradients need singular values that differ.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.svd([[3.0, 0.0], [0.0, -4.0]], compute_uv=False).eval().tolist()
+    [4.0, 3.0]
+    """
+    (x,) = floats([a], "svd")
+    full = bool(full_matrices)
+    if not compute_uv:
+        return apply(_svd, (x,), {"full": False, "part": "s"})
+    return tuple(apply(_svd, (x,), {"full": full, "part": part}) for part in "usv")
