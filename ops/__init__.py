@@ -7,23 +7,38 @@ if __name__ != "graphc.ops":
     )
 
 from graphc.ops import (
+    axes,
     broadcast,
+    complexes,
+    contractions,
     control,
     convert,
+    cumulative,
+    diagonals,
     elementwise,
+    grids,
     index,
     join,
     linalg,
     make,
+    masks,
     nnet,
     operators,
+    ordering,
+    picking,
     reduce,
     shape,
+    special,
+    tiling,
 )
 
-FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control)
+FAMILIES = (
+    elementwise, special, complexes, reduce, cumulative, ordering, shape, axes, broadcast, make,
+    grids, join, tiling, index, picking, diagonals, linalg, contractions, nnet, control,
+)  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "broadcast", "control", "convert", "elementwise", "index", "join", "linalg",
-    "make", "nnet", "operators", "reduce", "shape",
+    "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "convert",
+    "cumulative", "diagonals", "elementwise", "grids", "index", "join", "linalg", "make",
+    "masks", "nnet", "operators", "ordering", "picking", "reduce", "shape", "special", "tiling",
 ]  # fmt: skip

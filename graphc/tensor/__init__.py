@@ -15,10 +15,13 @@ from graphc.core.node import Constant as TensorConstant
 from graphc.core.node import SharedVariable as TensorSharedVariable
 from graphc.core.node import Variable as TensorVariable
 from graphc.core.op import Op
-from graphc.ops import FAMILIES, convert
+from graphc.ops import FAMILIES, complexes, convert
 from graphc.ops import elementwise as _elementwise
 from graphc.ops import join as _join
 from graphc.ops import nnet as _nnet
+from graphc.ops.grids import mgrid, ogrid
+from graphc.ops.ordering import unique
+from graphc.ops.picking import nonzero
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -34,8 +37,11 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu",
+    "sigmoid_binary_crossentropy", "relu", "is_complex", "real_part", "checked_index",
 }  # fmt: skip
+
+# What the functions that are exported return.
+RESULTS = ("Variable", "list[Variable]", "tuple[Variable, ...]")
 
 # Theano's names for what is declared under another one.
 ALIASES = {
@@ -45,7 +51,8 @@ ALIASES = {
     "greater": "gt", "less_equal": "le", "greater_equal": "ge", "where": "switch",
     "true_divide": "true_div", "floor_div": "int_div", "divide": "true_div",
     "subtract": "sub", "multiply": "mul", "power": "pow_", "negative": "neg",
-    "second": "fill",
+    "second": "fill", "digamma": "psi",
+    "lgamma": "gammaln", "conjugate": "conj",
 }  # fmt: skip
 
 
@@ -57,12 +64,13 @@ def _exports(family: ModuleType) -> Iterator[tuple[str, Any]]:
         if isinstance(value, Op) and value.name.rstrip("_") == name.rstrip("_"):
             yield name, value
         elif getattr(value, "__module__", "") == family.__name__ and callable(value):
-            if getattr(value, "__annotations__", {}).get("return") == "Variable":
+            if getattr(value, "__annotations__", {}).get("return") in RESULTS:
                 yield name, value
 
 
 def _collect() -> dict[str, Any]:
     found = dict(pair for family in FAMILIES for pair in _exports(family))
+    found["abs_"] = complexes.abs_  # the op itself is for real numbers
     found.update({alias: found[name] for alias, name in ALIASES.items()})
     return found
 
@@ -108,6 +116,6 @@ __all__ = [
     *_collect(), *constructors(), "Constant", "Lop", "Rop", "SharedVariable", "TensorConstant",
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
     "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
-    "max_and_argmax", "nnet", "shared", "smallest", "tensor", "to_one_hot",
-    "verify_grad",
+    "max_and_argmax", "mgrid", "nnet", "nonzero", "ogrid", "shared", "smallest", "tensor",
+    "to_one_hot", "unique", "verify_grad",
 ]  # fmt: skip
