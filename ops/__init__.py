@@ -20,9 +20,11 @@ from graphc.ops import (
     index,
     join,
     linalg,
+    losses,
     make,
     masks,
     nnet,
+    normalise,
     operators,
     ordering,
     picking,
@@ -39,6 +41,7 @@ FAMILIES = (
 
 __all__ = [
     "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "convert",
-    "cumulative", "diagonals", "elementwise", "grids", "index", "join", "linalg", "make",
-    "masks", "nnet", "operators", "ordering", "picking", "reduce", "shape", "special", "tiling",
+    "cumulative", "diagonals", "elementwise", "grids", "index", "join", "linalg", "losses", "make",
+    "masks", "nnet", "normalise", "operators", "ordering", "picking", "reduce", "shape", "special",
+    "tiling",
 ]  # fmt: skip

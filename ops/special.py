@@ -34,6 +34,7 @@ from graphc.ops.elementwise import (
     sub,
     switch,
 )
+from graphc.ops.reduce import all as all_
 
 HALF_SQRT_PI = float(np.sqrt(np.pi) / 2)
 
@@ -86,7 +87,17 @@ psi = elementwise(
     "psi", scipy_special("psi"), "digamma({0})", lambda y, x: polygamma(1, x),
     formula="derivative of ln gamma(x)", prepare=REAL_FLOAT, cost=40,
 )  # fmt: skip
-gammaln = float_op("gammaln", scipy_special("gammaln"), lambda y, x: psi(x), "ln |gamma(x)|", 40)
+
+
+def _gammaln_numpy(x: Any) -> Any:
+    from scipy.special import gammaln as meaning
+
+    with np.errstate(all="ignore"):  # SciPy's has no digits among subnormal numbers
+        near = np.where(np.abs(x) < np.finfo(x.dtype).tiny, -np.log(np.abs(x)), meaning(x))
+        return np.where(np.isinf(x), np.abs(x), near).astype(x.dtype)
+
+
+gammaln = float_op("gammaln", _gammaln_numpy, lambda y, x: psi(x), "ln |gamma(x)|", 40)
 gamma = float_op(
     "gamma", scipy_special("gamma"), lambda y, x: y * psi(x),
     "integral of t^(x - 1) e^-t over t > 0", 40,
@@ -209,3 +220,10 @@ def isclose(
     near = le(abs_(sub(x, y)), mul(rtol, abs_(y)) + atol)  # type: ignore[operator]
     close = switch(or_(isinf(x), isinf(y)), eq(x, y), near)
     return or_(close, and_(isnan(x), isnan(y))) if equal_nan else close
+
+
+def allclose(
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Variable:
+    """Whether all elements are close; see `isclose`."""
+    return all_(isclose(a, b, rtol, atol, equal_nan))
