@@ -1,7 +1,8 @@
 """Where a mask holds: positions whose number only a call's values tell.
 
-The count is an operand of its own, from which the sizes of all that follows are known
-before a plan is made.
+The count is an operand of its own. Compiled functions compute such nodes in a stage of their
+own, as the fact ``by_values`` asks: the first operand decides all, and a plan is made for its
+result.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _positions = declare(
         Host(),
         formula="the indices along an axis of the elements that are true",
         size_args=lambda n, attrs: (1,),
+        facts={"by_values": True},
     )
 )
 

@@ -18,7 +18,7 @@ from graphc.ops.index import getitem, inc_subtensor
 from graphc.ops.join import concatenate
 from graphc.ops.picking import take_along_axis
 from graphc.ops.reduce import max as max_
-from graphc.ops.shape import flatten
+from graphc.ops.shape import dim, flatten
 
 STABLE = "stable"  # equal elements keep their order, on every machine
 
@@ -164,7 +164,7 @@ _unique = declare(
         "unique", lambda args, attrs: TensorType(args[0].dtype, (static_int(args[1]),)),
         lambda x, count: np.unique(x), Host(), vjp=_unique_vjp,
         formula="the different elements of x in ascending order",
-        size_args=lambda n, attrs: (1,),
+        size_args=lambda n, attrs: (1,), facts={"by_values": True},
     )
 )  # fmt: skip
 _first = declare(
@@ -172,7 +172,7 @@ _first = declare(
         "unique_first", lambda args, attrs: TensorType("int64", (static_int(args[1]),)),
         lambda x, count: np.unique(x, return_index=True)[1], Host(),
         formula="where each different element of x occurs first",
-        size_args=lambda n, attrs: (1,),
+        size_args=lambda n, attrs: (1,), facts={"by_values": True},
     )
 )  # fmt: skip
 
@@ -202,7 +202,7 @@ def unique(x: Any, return_index: bool = False, return_inverse: bool = False,
     if return_inverse:
         found.append(inverse)
     if return_counts:
-        tally = zeros((count,), "int64")
+        tally = zeros((dim(values, 0),), "int64")
         found.append(inc_subtensor(getitem(tally, inverse), ones_like(inverse)))
     return found[0] if len(found) == 1 else tuple(found)
 

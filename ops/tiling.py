@@ -68,6 +68,7 @@ _positions = declare(
         formula="0, 0, ..., 1, 1, ...: i as often as y[i] says",
         size_args=lambda n, attrs: (1,),
         checks=True,
+        facts={"by_values": True},
     )
 )
 

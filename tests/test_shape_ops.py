@@ -165,3 +165,28 @@ def test_mistakes_are_errors_with_what_to_do():
         with pytest.raises(graphc.GraphError) as caught:
             build()
         assert any("test_shape_ops" in frame[0] for frame in caught.value.at)
+
+
+def test_masks_of_computed_numbers_are_those_of_the_compiled_computation():
+    """NumPy's exp and ours may differ in the last digit, and so may masks made of it."""
+    x = T.dvector("x")
+    y = T.exp(T.sin(x) * 3)
+    array = np.linspace(-3, 3, 500)
+    f = graphc.function([x], [y, y], mode="native")
+    exact = f(array)[0]
+    picked = graphc.function([x], [y[T.eq(y, T.constant(exact))], y.sum()], mode="native")
+    assert (picked(array)[0] == exact).all()
+    chain = y[y > 1][y[y > 1] < 2]
+    found = graphc.function([x], chain * 2, mode="native")
+    for part in (array, array[:100], array[:0]):
+        values = f(part)[0]
+        assert (found(part) == 2 * values[(values > 1) & (values < 2)]).all()
+
+
+def test_updates_by_masks():
+    x, s = T.dvector("x"), graphc.shared(np.zeros(5))
+    step = graphc.function([x], s.sum(), updates=[(s, T.inc_subtensor(s[s < x], 1.0))],
+                           mode="native")  # fmt: skip
+    assert [float(step(V)) for _ in range(3)] == [0, 5, 5]
+    assert (s.get_value() == 1 + (V > 1)).all()
+    assert step.plan and "update" in str(step.explain())
