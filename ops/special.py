@@ -22,11 +22,13 @@ from graphc.ops.elementwise import (
     eq,
     exp,
     float_op,
+    invert,
     isinf,
     isnan,
     le,
     log,
     mul,
+    neq,
     or_,
     scipy_special,
     sigmoid,
@@ -203,6 +205,26 @@ def rad2deg(x: Any) -> Variable:
 def cube(x: Any) -> Variable:
     """``x^3``."""
     return mul(sqr(x), x)
+
+
+def _truth(x: Any) -> Variable:
+    variable = as_variable(x)
+    return variable if variable.dtype == "bool" else neq(variable, 0)
+
+
+def logical_and(a: Any, b: Any) -> Variable:
+    """Whether neither is 0, elementwise."""
+    return and_(_truth(a), _truth(b))
+
+
+def logical_or(a: Any, b: Any) -> Variable:
+    """Whether either is not 0, elementwise."""
+    return or_(_truth(a), _truth(b))
+
+
+def logical_not(x: Any) -> Variable:
+    """Whether `x` is 0, elementwise."""
+    return invert(_truth(x))
 
 
 def isclose(

@@ -49,6 +49,8 @@ CASES = {
     "~isclose, equal NaN": (lambda x: T.isclose(x, x[::-1], equal_nan=True),
                             [np.array([np.nan, 1.0, 1.1, np.nan])], [True, False, False, True]),
     "~allclose": (lambda x: T.allclose(x, x + 1e-9), [M], True),
+    "~logical": (lambda x, y: T.logical_not(T.logical_and(x, T.logical_or(y, 0))), [Y, Y[::-1]],
+                 ~((Y != 0) & (Y[::-1] != 0))),
     "~left shift": (lambda i: i << T.constant([0, 1, 70]), [Y], [0, 6, 0]),
     "~right shift": (lambda i: i >> 1, [-Y], -Y >> 1),
     "real": (lambda x: T.complex(x, x + 1).real, [M], M),
@@ -149,3 +151,10 @@ def test_signatures_that_programs_use():
         N.maxout(T.ones((2, 4)), 3)
     with pytest.raises(graphc.GraphError, match="rank"):
         N.bn.batch_normalization_train(T.dmatrix("x"), T.dtensor3("g"), 0.0)
+
+
+def test_modules_are_where_theano_has_them():
+    assert T.xlogx.xlogy0 is T.xlogy0 and callable(T.extra_ops.to_one_hot)
+    x = T.constant([0.0, 2.0])
+    np.testing.assert_allclose(T.xlogx.xlogx(x).eval(), [0, 2 * np.log(2)])
+    assert T.full((2, 3), 1.5, "float32").type == T.TensorType("float32", (2, 3))

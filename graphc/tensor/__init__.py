@@ -26,7 +26,7 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import nnet
+from graphc.tensor import extra_ops, nnet, xlogx
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -37,7 +37,7 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu", "is_complex", "real_part", "checked_index",
+    "sigmoid_binary_crossentropy", "relu", "is_complex", "real_part", "checked_index", "xlogx",
 }  # fmt: skip
 
 # What the functions that are exported return.
@@ -52,7 +52,7 @@ ALIASES = {
     "true_divide": "true_div", "floor_div": "int_div", "divide": "true_div",
     "subtract": "sub", "multiply": "mul", "power": "pow_", "negative": "neg",
     "second": "fill", "digamma": "psi",
-    "lgamma": "gammaln", "conjugate": "conj",
+    "lgamma": "gammaln", "ravel": "flatten", "conjugate": "conj",
 }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ Variable, Constant, SharedVariable = TensorVariable, TensorConstant, TensorShare
 __all__ = [
     *_collect(), *constructors(), "Constant", "Lop", "Rop", "SharedVariable", "TensorConstant",
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
-    "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
+    "as_tensor_variable", "constant", "extra_ops", "grad", "hessian", "jacobian", "largest",
     "max_and_argmax", "mgrid", "nnet", "nonzero", "ogrid", "shared", "smallest", "tensor",
-    "to_one_hot", "unique", "verify_grad",
+    "to_one_hot", "unique", "verify_grad", "xlogx",
 ]  # fmt: skip
