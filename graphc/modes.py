@@ -14,9 +14,9 @@ from graphc.program import NumpyProgram, Options, Program
 
 def native_program(graph: Graph, options: Options) -> Program:
     """A program that compiles; the passes are imported with the first one."""
-    from graphc.native import NativeProgram
+    from graphc.staged import compiled
 
-    return NativeProgram(graph, options)
+    return compiled(graph, options)
 
 
 MAKERS: dict[str, Callable[[Graph, Options], Program]] = {

@@ -7,33 +7,49 @@ if __name__ != "graphc.ops":
     )
 
 from graphc.ops import (
+    axes,
     broadcast,
+    complexes,
+    contractions,
     control,
     conv,
     convert,
+    cumulative,
     decompositions,
+    diagonals,
     elementwise,
     fourier,
+    grids,
     index,
     join,
     linalg,
+    losses,
     make,
+    masks,
     matrix_functions,
     nnet,
+    normalise,
     operators,
+    ordering,
+    picking,
     pool,
     reduce,
     shape,
     solvers,
+    special,
+    tiling,
 )
 
 # Those of linear algebra and Fourier transforms have public modules of their own.
 FAMILIES = (
-    elementwise, reduce, shape, broadcast, make, join, index, linalg, nnet, control, conv, pool,
+    elementwise, special, complexes, reduce, cumulative, ordering, shape, axes, broadcast, make,
+    grids, join, tiling, index, picking, diagonals, linalg, contractions, nnet, control, conv, pool,
 )  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "broadcast", "control", "conv", "convert", "decompositions", "elementwise",
-    "fourier", "index", "join", "linalg", "make", "matrix_functions", "nnet", "operators", "pool",
-    "reduce", "shape", "solvers",
+    "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "conv", "convert",
+    "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
+    "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
+    "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
+    "tiling",
 ]  # fmt: skip

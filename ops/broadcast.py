@@ -133,6 +133,19 @@ def ones(shape: Any, dtype: Any = None) -> Variable:
     return _full(1, shape, dtype)
 
 
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Variable:
+    """`fill_value` everywhere, in its own dtype by default.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.full((2,), 7).eval()
+    array([7, 7])
+    """
+    value = as_variable(fill_value) if dtype is None else cast(fill_value, dtype)
+    return apply(_alloc, (value, *unpack_sizes(shape, "full")), {})
+
+
 def full_like(model: Any, fill_value: Any, dtype: Any = None) -> Variable:
     """`fill_value` in the shape of `model`."""
     variable = as_variable(model)

@@ -13,7 +13,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
-from graphc.core.op import Op, Scalar, apply, declare
+from graphc.core.op import Host, Op, Scalar, apply, declare
 from graphc.ops.convert import as_variable, need, operands
 
 Result = Callable[[str], str]
@@ -71,7 +71,7 @@ _NUMBERS = _meet(lambda d: d != "bool", same, "numbers, not bool")
 _REAL = _meet(lambda d: d not in dtypes.COMPLEX, same, "real numbers")
 _COUNTS = _meet(lambda d: d not in dtypes.COMPLEX, _not_bool, "real numbers")
 _FLOAT = _meet(lambda d: True, dtypes.float_for, "floats")
-_REAL_FLOAT = _meet(lambda d: d not in dtypes.COMPLEX, dtypes.float_for, "real floats")
+REAL_FLOAT = _meet(lambda d: d not in dtypes.COMPLEX, dtypes.float_for, "real floats")
 _DISCRETE = _meet(dtypes.is_discrete, same, "integers and bool")
 
 
@@ -139,6 +139,8 @@ def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _cast_vjp(g: Variable, out: Variable, x: Variable, dtype: str) -> tuple[Variable | None]:
+    if g.dtype in dtypes.COMPLEX and x.dtype not in dtypes.COMPLEX:
+        g = apply(real_part, (g,), {})
     return (cast(g, x.dtype) if dtypes.is_continuous(out.dtype) else None,)
 
 
@@ -177,6 +179,23 @@ def cast(x: Any, dtype: Any) -> Variable:
     if isinstance(variable, Constant) and variable.ndim == 0:
         return Constant(_cast_numpy(variable.data, name), name, where=variable.where)
     return apply(_cast, (variable,), {"dtype": name})
+
+
+def _real_numpy(x: Any) -> Any:
+    return np.array(np.real(x))
+
+
+real_part = declare(
+    Op(
+        "real",
+        lambda args, attrs: args[0].type.with_dtype(dtypes.real_of(args[0].dtype)),
+        _real_numpy,
+        Host(),
+        vjp=lambda g, out, x: (cast(g, x.dtype),),
+        jvp=lambda tangents, out, x: apply(real_part, (tangents[0],), {}),
+        formula="the real part of z",
+    )
+)
 
 
 copy_ = declare(
@@ -238,7 +257,7 @@ sqrt = elementwise(
 )  # fmt: skip
 rsqrt = elementwise(
     "rsqrt", _quiet(lambda x: (1 / np.sqrt(x)).astype(x.dtype)), "rsqrt({0})",
-    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=_REAL_FLOAT, cost=8,
+    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=REAL_FLOAT, cost=8,
 )  # fmt: skip
 
 
@@ -267,53 +286,55 @@ def zeros_of(x: Variable) -> Variable:
 # --- exponentials and logarithms ------------------------------------------------------
 
 
-def _float_op(name: str, numpy: Any, partial: Any, formula: str, cost: float = 10) -> Op:
+def float_op(name: str, numpy: Any, partial: Any, formula: str, cost: float = 10) -> Op:
+    """Declare a function of one real float whose kernel expression is ``name(x)``."""
     return elementwise(name, _quiet(numpy), name + "({0})", partial, formula=formula,
-                       prepare=_REAL_FLOAT, cost=cost)  # fmt: skip
+                       prepare=REAL_FLOAT, cost=cost)  # fmt: skip
 
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
-exp = _float_op("exp", np.exp, lambda y, x: y, "e^x")
-exp2 = _float_op("exp2", np.exp2, lambda y, x: LN2 * y, "2^x")
-expm1 = _float_op("expm1", np.expm1, lambda y, x: y + 1, "e^x - 1")
-log = _float_op("log", np.log, lambda y, x: 1 / x, "ln x")
-log2 = _float_op("log2", np.log2, lambda y, x: (1 / LN2) / x, "ln x / ln 2")
-log10 = _float_op("log10", np.log10, lambda y, x: (1 / LN10) / x, "ln x / ln 10")
-log1p = _float_op("log1p", np.log1p, lambda y, x: 1 / (1 + x), "ln(1 + x)")
+exp = elementwise("exp", _quiet(np.exp), "exp({0})", lambda y, x: y, formula="e^x",
+                  prepare=_FLOAT, cost=10)  # fmt: skip
+exp2 = float_op("exp2", np.exp2, lambda y, x: LN2 * y, "2^x")
+expm1 = float_op("expm1", np.expm1, lambda y, x: y + 1, "e^x - 1")
+log = float_op("log", np.log, lambda y, x: 1 / x, "ln x")
+log2 = float_op("log2", np.log2, lambda y, x: (1 / LN2) / x, "ln x / ln 2")
+log10 = float_op("log10", np.log10, lambda y, x: (1 / LN10) / x, "ln x / ln 10")
+log1p = float_op("log1p", np.log1p, lambda y, x: 1 / (1 + x), "ln(1 + x)")
 # The derivative is not written y (1 - y): the stable form of 1 - sigmoid(x) is another sigmoid.
-sigmoid = _float_op("sigmoid", scipy_special("expit"), lambda y, x: y - y * y, "1 / (1 + e^-x)")
-softplus = _float_op(
+sigmoid = float_op("sigmoid", scipy_special("expit"), lambda y, x: y - y * y, "1 / (1 + e^-x)")
+softplus = float_op(
     "softplus", lambda x: np.logaddexp(x, x.dtype.type(0)), lambda y, x: sigmoid(x), "ln(1 + e^x)"
 )
-erf = _float_op(
+erf = float_op(
     "erf", scipy_special("erf"), lambda y, x: 2 / np.sqrt(np.pi) * exp(-x * x),
     "2 / sqrt(pi) * integral of e^(-t^2) from 0 to x", 15,
 )  # fmt: skip
-erfc = _float_op(
+erfc = float_op(
     "erfc", scipy_special("erfc"), lambda y, x: -2 / np.sqrt(np.pi) * exp(-x * x), "1 - erf x", 15
 )
 
 # --- trigonometric and hyperbolic -----------------------------------------------------
 
-sin = _float_op("sin", np.sin, lambda y, x: cos(x), "sin x", 15)
-cos = _float_op("cos", np.cos, lambda y, x: -sin(x), "cos x", 15)
-tan = _float_op("tan", np.tan, lambda y, x: 1 + y * y, "tan x", 20)
-arcsin = _float_op("arcsin", np.arcsin, lambda y, x: 1 / sqrt(1 - x * x), "inverse of sin", 15)
-arccos = _float_op("arccos", np.arccos, lambda y, x: -1 / sqrt(1 - x * x), "inverse of cos", 15)
-arctan = _float_op("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), "inverse of tan", 15)
-sinh = _float_op("sinh", np.sinh, lambda y, x: cosh(x), "(e^x - e^-x) / 2", 15)
-cosh = _float_op("cosh", np.cosh, lambda y, x: sinh(x), "(e^x + e^-x) / 2", 15)
-tanh = _float_op("tanh", np.tanh, lambda y, x: 1 - y * y, "sinh x / cosh x")
-arcsinh = _float_op("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(x * x + 1), "inverse of sinh", 15)
-arccosh = _float_op(
+sin = float_op("sin", np.sin, lambda y, x: cos(x), "sin x", 15)
+cos = float_op("cos", np.cos, lambda y, x: -sin(x), "cos x", 15)
+tan = float_op("tan", np.tan, lambda y, x: 1 + y * y, "tan x", 20)
+arcsin = float_op("arcsin", np.arcsin, lambda y, x: 1 / sqrt(1 - x * x), "inverse of sin", 15)
+arccos = float_op("arccos", np.arccos, lambda y, x: -1 / sqrt(1 - x * x), "inverse of cos", 15)
+arctan = float_op("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), "inverse of tan", 15)
+sinh = float_op("sinh", np.sinh, lambda y, x: cosh(x), "(e^x - e^-x) / 2", 15)
+cosh = float_op("cosh", np.cosh, lambda y, x: sinh(x), "(e^x + e^-x) / 2", 15)
+tanh = float_op("tanh", np.tanh, lambda y, x: 1 - y * y, "sinh x / cosh x")
+arcsinh = float_op("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(x * x + 1), "inverse of sinh", 15)
+arccosh = float_op(
     "arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), "inverse of cosh", 15
 )
-arctanh = _float_op("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), "inverse of tanh", 15)
+arctanh = float_op("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), "inverse of tanh", 15)
 arctan2 = elementwise(
     "arctan2", _quiet(np.arctan2), "arctan2({0}, {1})",
     lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b),
-    formula="angle of the point (b, a)", prepare=_REAL_FLOAT, cost=20,
+    formula="angle of the point (b, a)", prepare=REAL_FLOAT, cost=20,
 )  # fmt: skip
 
 # --- comparison, choice and logic -----------------------------------------------------
@@ -404,9 +425,9 @@ xor = elementwise("xor", np.bitwise_xor, "{0} ^ {1}", formula="a exclusive-or b,
 invert = elementwise("invert", np.invert, "invert({0})", formula="not x, bit by bit",
                      prepare=_DISCRETE)  # fmt: skip
 isnan = elementwise("isnan", np.isnan, "isnan({0})", formula="x is not a number",
-                    prepare=_REAL_FLOAT, result=boolean)  # fmt: skip
+                    prepare=REAL_FLOAT, result=boolean)  # fmt: skip
 isinf = elementwise("isinf", np.isinf, "isinf({0})", formula="x is infinite",
-                    prepare=_REAL_FLOAT, result=boolean)  # fmt: skip
+                    prepare=REAL_FLOAT, result=boolean)  # fmt: skip
 
 # --- rounding -------------------------------------------------------------------------
 
@@ -417,7 +438,7 @@ def _half_away(x: Any) -> Any:
 
 def _rounding(name: str, numpy: Any, formula: str) -> Op:
     return elementwise(name, numpy, name + "({0})", lambda y, x: 0, formula=formula,
-                       prepare=_REAL_FLOAT)  # fmt: skip
+                       prepare=REAL_FLOAT)  # fmt: skip
 
 
 floor = _rounding("floor", np.floor, "largest integer <= x")

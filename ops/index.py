@@ -18,6 +18,7 @@ from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, sta
 from graphc.ops.broadcast import sum_like, zeros_like
 from graphc.ops.convert import as_variable, is_number, operands
 from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
+from graphc.ops.masks import without_masks
 from graphc.ops.shape import dim, dimshuffle
 
 # A window: per axis ("i", position of the index among the operands), ("s", positions of
@@ -268,7 +269,8 @@ checked_index = declare(
 
 def getitem(x: Variable, index: Any) -> Variable:
     """``x[index]`` with NumPy's meaning."""
-    entries = _complete(x, index if isinstance(index, tuple) else (index,))
+    index = without_masks(x, index if isinstance(index, tuple) else (index,))
+    entries = _complete(x, index)
     if x.op is not None and x.op.name == "make_vector" and len(entries) == 1:
         found = _entry_of_vector(x, entries[0])
         if found is not None:
@@ -304,12 +306,11 @@ def getitem(x: Variable, index: Any) -> Variable:
     return picked
 
 
-def _parted(index: Any, entries: Sequence[Any]) -> bool:
+def _parted(index: tuple[Any, ...], entries: Sequence[Any]) -> bool:
     """Whether an ellipsis that stands for no axes parts integer arrays: NumPy puts the picked
     axes first then, as it does where axes lie between."""
-    parts = index if isinstance(index, tuple) else (index,)
-    spots = [k for k, e in enumerate(parts) if e is Ellipsis]
-    if not spots or len(entries) != len(parts) - 1:
+    spots = [k for k, e in enumerate(index) if e is Ellipsis]
+    if not spots or len(entries) != len(index) - 1:
         return False
     picks = [k for k, e in enumerate(entries) if isinstance(e, Variable)]
     return bool(picks) and min(picks) < spots[0] <= max(picks)
@@ -357,11 +358,11 @@ def _entry(x: Variable, e: Any) -> Any:
     if isinstance(found, Constant) and found.data.size == 0 and isinstance(e, list):
         found = Constant(np.zeros(found.type.shape, "int64"))
     if found.dtype == "bool" or not dtypes.is_integer(found.dtype):
-        hint = "use T.switch for masks" if found.dtype == "bool" else "cast it: .astype('int64')"
         raise BadIndexError(
             f"{describe(x)} is indexed with {describe(found)}; indices are integers",
-            hint, user_frames(),
-        )  # fmt: skip
+            "cast it: .astype('int64')",
+            user_frames(),
+        )
     return cast(found, "int64")
 
 

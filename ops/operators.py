@@ -7,7 +7,22 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, describe, user_frames
-from graphc.ops import broadcast, index, linalg, reduce, shape
+from graphc.ops import (
+    axes,
+    broadcast,
+    complexes,
+    contractions,
+    cumulative,
+    diagonals,
+    index,
+    linalg,
+    ordering,
+    picking,
+    reduce,
+    shape,
+    special,
+    tiling,
+)
 from graphc.ops import elementwise as e
 
 
@@ -60,6 +75,14 @@ def _contains(self: Variable, item: Any) -> bool:
     raise TypeError(f"'in' needs values, and {describe(self)} has none yet")
 
 
+def _compress(self: Variable, condition: Any, axis: int | None = None) -> Variable:
+    return picking.compress(condition, self, axis)
+
+
+def _fill(self: Variable, value: Any) -> Variable:
+    return broadcast.fill(self, value)
+
+
 def _identity(self: Variable) -> Variable:
     return self
 
@@ -82,7 +105,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "__rpow__": _reflected(_power),
     "__neg__": lambda a: e.neg(a),
     "__pos__": _identity,
-    "__abs__": lambda a: e.abs_(a),
+    "__abs__": lambda a: complexes.abs_(a),
     "__lt__": lambda a, b: e.lt(a, b),
     "__le__": lambda a, b: e.le(a, b),
     "__gt__": lambda a, b: e.gt(a, b),
@@ -94,8 +117,12 @@ METHODS: dict[str, Callable[..., Any]] = {
     "__xor__": lambda a, b: e.xor(a, b),
     "__rxor__": lambda a, b: e.xor(b, a),
     "__invert__": lambda a: e.invert(a),
-    "__matmul__": linalg.dot,
-    "__rmatmul__": _reflected(linalg.dot),
+    "__lshift__": lambda a, b: special.left_shift(a, b),
+    "__rlshift__": lambda a, b: special.left_shift(b, a),
+    "__rshift__": lambda a, b: special.right_shift(a, b),
+    "__rrshift__": lambda a, b: special.right_shift(b, a),
+    "__matmul__": contractions.matmul,
+    "__rmatmul__": _reflected(contractions.matmul),
     "__getitem__": index.getitem,
     "__iter__": _iterate,
     "__contains__": _contains,
@@ -119,7 +146,26 @@ METHODS: dict[str, Callable[..., Any]] = {
     "all": reduce.all,
     "any": reduce.any,
     "norm": reduce.norm,
+    "ptp": reduce.ptp,
+    "cumsum": cumulative.cumsum,
+    "cumprod": cumulative.cumprod,
+    "sort": ordering.sort,
+    "argsort": ordering.argsort,
+    "searchsorted": ordering.searchsorted,
     "take": index.take,
+    "nonzero": picking.nonzero,
+    "nonzero_values": picking.nonzero_values,
+    "compress": _compress,
+    "choose": picking.choose,
+    "swapaxes": axes.swapaxes,
+    "squeeze": axes.squeeze,
+    "repeat": tiling.repeat,
+    "split": tiling.split,
+    "diagonal": diagonals.diagonal,
+    "trace": diagonals.trace,
+    "fill": _fill,
+    "conj": complexes.conj,
+    "conjugate": complexes.conj,
     "round": e.round,
     "zeros_like": broadcast.zeros_like,
     "ones_like": broadcast.ones_like,
@@ -130,7 +176,8 @@ PROPERTIES: dict[str, Callable[[Variable], Any]] = {
     "shape": shape.shape,
     "T": shape.transpose,
     "size": _size,
-    "real": _identity,
+    "real": complexes.real,
+    "imag": complexes.imag,
 }
 
 

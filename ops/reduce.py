@@ -232,6 +232,18 @@ def std(
     return sqrt(var(x, axis, ddof, keepdims))
 
 
+def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The largest element over `axis` minus the smallest.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.ptp(T.constant([[1, 5], [2, 9]]), axis=1).eval()
+    array([4, 7])
+    """
+    return max(x, axis, keepdims) - min(x, axis, keepdims)  # type: ignore[operator, no-any-return]
+
+
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """``log(sum(exp(x)))`` without overflow."""
     variable = as_variable(x)

@@ -29,6 +29,7 @@ from graphc.core.node import (
 )
 from graphc.core.op import NullGradient
 from graphc.ops.broadcast import broadcast_like, sum_like, zeros_like
+from graphc.ops.complexes import conj, real
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import add, cast, mul, neg
 from graphc.passes.stable_forms import stable_forms
@@ -261,7 +262,7 @@ def total(parts: list[Variable]) -> Variable:
 def in_shape(g: Variable, x: Variable) -> Variable:
     """A gradient in the dtype and shape of what it is a gradient of."""
     if g.dtype != x.dtype:
-        g = cast(g, x.dtype)
+        g = cast(g if x.dtype in dtypes.COMPLEX else real(g), x.dtype)
     if g.type.shape == x.type.shape and g.type.known:
         return g
     if g is x or _same_shape(g, x):
@@ -293,7 +294,7 @@ def _vjp(
         return (None,) * len(args)
     if op.partials:
         return [
-            times(g, partial, variable, args) if a in on_path else None
+            times(g, partial, variable, args, adjoint=True) if a in on_path else None
             for a, partial in zip(args, op.partials)
         ]
     if op.vjp is None:
@@ -315,14 +316,15 @@ def _vjp(
 
 
 def times(
-    g: Variable, partial: Any, variable: Variable, args: tuple[Variable, ...]
-) -> Variable | None:
-    """``g`` times a partial derivative, which may be a number."""
+    g: Variable, partial: Any, variable: Variable, args: tuple[Variable, ...],
+    adjoint: bool = False,
+) -> Variable | None:  # fmt: skip
+    """``g`` times a partial derivative, which may be a number; its conjugate in an adjoint."""
     derivative = partial(variable, *args)
     if not isinstance(derivative, Variable):
         if derivative in (0, 1, -1):
             return {0: None, 1: g, -1: neg(g) if derivative == -1 else None}[derivative]
-    return mul(g, derivative)
+    return mul(g, conj(derivative) if adjoint and isinstance(derivative, Variable) else derivative)
 
 
 def Lop(

@@ -12,8 +12,8 @@ HEAD = """# Accuracy of the vector maths
 Kernels compute these functions with arithmetic of our own that LLVM vectorises. The numbers bound
 the error in units in the last place (ULP) over the whole range of the dtype, subnormal numbers
 included; `tests/test_vecmath.py` measures them against mpmath and long double. Infinities, signed
-zeros and NaN are those of NumPy. Rewrites keep infinities and NaN, except where a stable form is the
-point; they may change the sign of a zero (`0 - x` becomes `-x`). This page is written by
+zeros and NaN are those of NumPy. Rewrites keep infinities and NaN, except where a stable form is
+the point; they may change the sign of a zero (`0 - x` becomes `-x`). This page is written by
 `python tests/accuracy.py`.
 
 | function | float32 | float64 | |

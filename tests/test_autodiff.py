@@ -203,6 +203,8 @@ DOMAIN = {
     "arccosh": (1.2, 3.0), "log": (0.3, 3), "log2": (0.3, 3), "log10": (0.3, 3),
     "sqrt": (0.3, 3), "rsqrt": (0.3, 3), "arcsin": (-0.9, 0.9), "arccos": (-0.9, 0.9),
     "arctanh": (-0.9, 0.9), "log1p": (-0.5, 3), "pow": (0.3, 2), "tan": (-1.2, 1.2),
+    "gamma": (0.5, 3), "gammaln": (0.5, 3), "psi": (0.5, 3), "erfinv": (-0.9, 0.9),
+    "erfcinv": (0.1, 1.9), "xlogx": (0.3, 3), "xlogy0": (0.3, 3),
     "true_div": (0.5, 2), "inv": (0.5, 2), "int_div": (0.6, 0.9), "mod": (0.6, 0.9),
 }  # fmt: skip
 PIECEWISE = {"abs", "sgn", "floor", "ceil", "trunc", "rint", "round_half_away", "relu"}
@@ -296,6 +298,18 @@ OTHERS = {
     "clip": lambda x: T.clip(x, 0.8, 1.7) ** 2,
     "identities": lambda x: zero_grad(x) * 0 + grad_clip(x, -1e6, 1e6) ** 2 + grad_scale(x, 1),
     "straight_through": lambda x: straight_through(x * 1, x) ** 2,
+    "sort": lambda x: T.sort(x * x[::-1], 0) ** 2,
+    "unique": lambda x: T.unique(x) ** 2,
+    "cumsum": lambda x: T.cumsum(x**2, 1) ** 2,
+    "cumprod": lambda x: T.cumprod(x, 0) ** 2,
+    "specify_shape": lambda x: T.specify_shape(x, (3, None)) ** 2,
+    "matmul": lambda x: T.matmul(T.stack([x, x**2]), x.T) ** 2,
+    "polygamma": lambda x: T.polygamma(1, x) * T.psi(x),
+    "complex": lambda x: T.abs_(T.complex(x, x[::-1]) * (1 + 2j) + T.conj(T.complex(x, 1))) ** 2,
+    "complex powers": lambda x: T.real(T.complex_from_polar(x, x[::-1]) ** 2) + T.angle(
+        1 / T.complex(x, x**2)
+    ),
+    "complex functions": lambda x: T.imag(T.exp(T.complex(x, x**2)) * T.sqrt(T.complex(x, 1))),
     "map_rows": lambda x: T.jacobian(T.tanh(x[0] * x[1]), x) ** 2,
 }  # fmt: skip
 

@@ -102,6 +102,8 @@ def test_elementwise_ops_of_special_values(dtype):
     assert len(outputs) > 20
     ((native, plain),) = both([a, b], list(outputs.values()), [(first, second)])
     for name, x, y in zip(outputs, native, plain):
+        if name == "erfcinv" and dtype in FLOATS:  # SciPy's has no digits among subnormal numbers
+            x, y = (v[np.abs(first) >= np.finfo(dtype).tiny] for v in (x, y))
         equal(x, y, f"{name} of {dtype}")
         if name in ARITHMETIC and dtype in FLOATS:
             np.testing.assert_array_equal(x, y, name)

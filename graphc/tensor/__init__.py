@@ -15,15 +15,18 @@ from graphc.core.node import Constant as TensorConstant
 from graphc.core.node import SharedVariable as TensorSharedVariable
 from graphc.core.node import Variable as TensorVariable
 from graphc.core.op import Op
-from graphc.ops import FAMILIES, convert
+from graphc.ops import FAMILIES, complexes, convert
 from graphc.ops import elementwise as _elementwise
 from graphc.ops import join as _join
 from graphc.ops import nnet as _nnet
+from graphc.ops.grids import mgrid, ogrid
+from graphc.ops.ordering import unique
+from graphc.ops.picking import nonzero
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import fft, linalg, nlinalg, nnet, signal, slinalg
+from graphc.tensor import extra_ops, fft, linalg, nlinalg, nnet, signal, slinalg, xlogx
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -37,7 +40,11 @@ INTERNAL = {
     "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
     "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
     "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
+    "is_complex", "real_part", "checked_index", "xlogx",
 }  # fmt: skip
+
+# What the functions that are exported return.
+RESULTS = ("Variable", "list[Variable]", "tuple[Variable, ...]")
 
 # Theano's names for what is declared under another one.
 ALIASES = {
@@ -47,7 +54,8 @@ ALIASES = {
     "greater": "gt", "less_equal": "le", "greater_equal": "ge", "where": "switch",
     "true_divide": "true_div", "floor_div": "int_div", "divide": "true_div",
     "subtract": "sub", "multiply": "mul", "power": "pow_", "negative": "neg",
-    "second": "fill",
+    "second": "fill", "digamma": "psi",
+    "lgamma": "gammaln", "ravel": "flatten", "conjugate": "conj",
 }  # fmt: skip
 
 
@@ -59,12 +67,13 @@ def _exports(family: ModuleType) -> Iterator[tuple[str, Any]]:
         if isinstance(value, Op) and value.name.rstrip("_") == name.rstrip("_"):
             yield name, value
         elif getattr(value, "__module__", "") == family.__name__ and callable(value):
-            if getattr(value, "__annotations__", {}).get("return") == "Variable":
+            if getattr(value, "__annotations__", {}).get("return") in RESULTS:
                 yield name, value
 
 
 def _collect() -> dict[str, Any]:
     found = dict(pair for family in FAMILIES for pair in _exports(family))
+    found["abs_"] = complexes.abs_  # the op itself is for real numbers
     found.update({alias: found[name] for alias, name in ALIASES.items()})
     return found
 
@@ -111,5 +120,6 @@ __all__ = [
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
     "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
     "max_and_argmax", "nnet", "shared", "signal", "smallest", "tensor", "to_one_hot",
-    "verify_grad", "fft", "linalg", "nlinalg", "slinalg",
+    "verify_grad", "fft", "linalg", "nlinalg", "slinalg", "extra_ops", "mgrid", "nonzero",
+    "ogrid", "unique", "xlogx",
 ]  # fmt: skip

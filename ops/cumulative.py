@@ -1,0 +1,100 @@
+"""Running sums and products along an axis. They run as NumPy steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.node import Variable
+from graphc.core.op import Host, Op, apply, declare
+from graphc.ops.convert import as_variable, normal_axis
+from graphc.ops.elementwise import cast
+from graphc.ops.index import getitem
+from graphc.ops.shape import flatten
+from graphc.ops.tiling import flip
+
+
+def _cumsum_numpy(x: Any, axis: int) -> Any:
+    wide = np.float32 if x.dtype == np.float16 else x.dtype
+    return np.cumsum(x, axis, dtype=wide).astype(x.dtype)
+
+
+def _backwards(x: Variable, axis: int) -> Variable:
+    """The running sum that begins at the end."""
+    return flip(apply(_cumsum, (flip(x, axis),), {"axis": axis}), axis)
+
+
+_cumsum = declare(
+    Op(
+        "cumsum", lambda args, attrs: args[0].type, _cumsum_numpy, Host(),
+        vjp=lambda g, out, x, axis: (_backwards(g, axis),),
+        jvp=lambda tangents, out, x, axis: apply(_cumsum, (tangents[0],), {"axis": axis}),
+        formula="x[0], x[0] + x[1], ... along an axis",
+    )
+)  # fmt: skip
+
+
+def _cumprod_vjp(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
+    return (_backwards(g * out, axis) / x,)  # type: ignore[operator]
+
+
+_cumprod = declare(
+    Op(
+        "cumprod", lambda args, attrs: args[0].type,
+        lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), Host(), vjp=_cumprod_vjp,
+        formula="x[0], x[0] x[1], ... along an axis",
+    )
+)  # fmt: skip
+
+
+def _running(op: Op, x: Any, axis: int | None, dtype: Any) -> Variable:
+    variable = as_variable(x)
+    if axis is None:
+        variable, axis = flatten(variable), 0
+    name = dtypes.sum_dtype(variable.dtype) if dtype is None else dtypes.canonical(dtype)
+    return apply(op, (cast(variable, name),), {"axis": normal_axis(axis, variable.ndim, op.name)})
+
+
+def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
+    """The sums of the first elements along `axis`, of the flat tensor by default.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.cumsum(T.constant([1, 2, 3])).eval()
+    array([1, 3, 6])
+    """
+    return _running(_cumsum, x, axis, dtype)
+
+
+def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
+    """The products of the first elements along `axis`, of the flat tensor by default.
+
+    As in Theano, the gradient is NaN where an element is 0.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.cumprod(T.constant([1, 2, 3, 4])).eval()
+    array([ 1,  2,  6, 24])
+    """
+    return _running(_cumprod, x, axis, dtype)
+
+
+def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:
+    """The differences of neighbours along `axis`, `n` times over.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.diff(T.constant([1, 4, 9])).eval()
+    array([3, 5])
+    """
+    variable = as_variable(x)
+    before = (slice(None),) * normal_axis(axis, variable.ndim, "diff")
+    for _ in range(n):
+        later = getitem(variable, (*before, slice(1, None)))
+        variable = later - getitem(variable, (*before, slice(None, -1)))  # type: ignore[operator]
+    return variable
