@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from graphc.core import dtypes
 from graphc.core.errors import Frame, RewriteError
 from graphc.core.graph import Graph, Interner
 from graphc.core.node import Variable, describe, made_at
@@ -127,6 +128,8 @@ class Rewriter:
         if rules is None:
             rules = tuple(r for r in self.rules if r.may_match(op, kinds))
             self._index[op, kinds] = rules
+        if v.dtype in dtypes.COMPLEX:  # rules are about real numbers: sqrt(x^2) is |x|
+            return v
         return self._try(rules, v) if rules else v
 
     def _try(self, rules: tuple[Rule, ...], v: Variable) -> Variable:

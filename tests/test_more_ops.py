@@ -142,6 +142,15 @@ def test_gradients_of_complex_inputs_hold_both_partial_derivatives(dtype):
         np.testing.assert_allclose(gradient, by_real + 1j * by_imag, 1e-6)
 
 
+def test_rules_about_real_numbers_leave_complex_ones_alone():
+    z = T.zvector("z")
+    e = T.exp(-z)
+    for f in (T.sqrt(z * z), T.exp(z) - 1, T.exp(z) / T.exp(z).sum(), 1 / (1 + e), (z**2) ** 0.5):
+        outputs = [f, T.grad(T.real(f).sum(), z)]
+        plain, native = (graphc.function([z], outputs, mode=m)(Z[0]) for m in ("numpy", "native"))
+        np.testing.assert_allclose(plain, native, 1e-9)
+
+
 def test_signatures_that_programs_use():
     with pytest.raises(graphc.GraphError, match="real"):
         T.complex(T.zvector("z"), 1)
