@@ -14,6 +14,7 @@ from graphc.ops import (
     elementwise,
     fourier,
     index,
+    inverses,
     join,
     linalg,
     make,
@@ -30,6 +31,6 @@ FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nn
 
 __all__ = [
     "FAMILIES", "broadcast", "control", "convert", "decompositions", "elementwise", "fourier",
-    "index", "join", "linalg", "make", "matrix_functions", "nnet", "operators", "reduce", "shape",
-    "solvers",
+    "index", "inverses", "join", "linalg", "make", "matrix_functions", "nnet", "operators",
+    "reduce", "shape", "solvers",
 ]  # fmt: skip
