@@ -21,6 +21,7 @@ from graphc.ops import (
     fourier,
     grids,
     index,
+    inverses,
     join,
     linalg,
     losses,
@@ -51,5 +52,5 @@ __all__ = [
     "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
     "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
     "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
-    "tiling",
+    "tiling", "inverses",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Inverses, determinants and decompositions of matrices, or of stacks of them.
+"""Decompositions of matrices, or of stacks of them.
 
 Each part of a decomposition is an op of its own; LAPACK is called through NumPy, between
 native steps. Gradients are from M. Giles, "Collected matrix derivative results for forward
@@ -14,14 +14,15 @@ import numpy as np
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable, user_frames
-from graphc.core.op import Host, NullGradient, Op, apply, declare
+from graphc.core.op import NullGradient, Op, apply
 from graphc.ops.broadcast import zeros_like
 from graphc.ops.elementwise import sqr
 from graphc.ops.index import getitem
+from graphc.ops.inverses import matrix_inverse
 from graphc.ops.join import join
 from graphc.ops.shape import dim
 from graphc.ops.stacks import (
-    column,
+    declare_host,
     diagonal_part,
     floats,
     inverse_differences,
@@ -30,145 +31,11 @@ from graphc.ops.stacks import (
     product,
     remembered,
     row,
+    same_square,
     square,
     turned,
-    unit,
     upper_part,
 )
-
-
-def _declare(name: str, infer: Any, numpy: Any, vjp: Any, formula: str, jvp: Any = None) -> Op:
-    return declare(Op(name, infer, numpy, Host(), vjp=vjp, jvp=jvp, formula=formula, checks=True))
-
-
-def _same_square(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    x = args[0]
-    n = square(x)
-    return TensorType(x.dtype, (*x.type.shape[:-2], n, n))
-
-
-def _one_number(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    square(args[0])
-    return TensorType(args[0].dtype, args[0].type.shape[:-2])
-
-
-def _in_matrix(g: Variable) -> Variable:
-    """One number per matrix, to multiply matrices with."""
-    return column(column(g))
-
-
-# --- inverses -------------------------------------------------------------------------
-
-_inverse = _declare(
-    "matrix_inverse", _same_square, lapack(np.linalg.inv),
-    lambda g, out, x: (-product(turned(out), g, turned(out)),),
-    "the matrix y with x y = 1",
-    lambda tangents, out, x: -product(out, tangents[0], out),
-)  # fmt: skip
-
-
-def matrix_inverse(x: Any) -> Variable:
-    """The inverse of a square matrix, or of each of a stack.
-
-    Raises
-    ------
-    LinearAlgebraError
-        When it is called with a singular matrix.
-
-    Examples
-    --------
-    >>> import graphc.tensor as T
-    >>> T.nlinalg.matrix_inverse([[2.0, 0.0], [0.0, 4.0]]).eval().tolist()
-    [[0.5, 0.0], [0.0, 0.25]]
-    """
-    return apply(_inverse, floats([x], "matrix_inverse"), {})
-
-
-def _pinv_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    *front, m, n = args[0].type.shape
-    return TensorType(args[0].dtype, (*front, n, m))
-
-
-def pull_pinv(g: Variable, p: Variable, x: Variable) -> Variable:
-    """The adjoint of a pseudo-inverse `p` of `x`; Golub and Pereyra (1973), equation 4.12."""
-    pt, gt = turned(p), turned(g)
-    left = unit(x, -2) - product(x, p)  # type: ignore[operator]
-    right = unit(x, -1) - product(p, x)  # type: ignore[operator]
-    return (  # type: ignore[no-any-return]
-        product(left, gt, p, pt) + product(pt, p, gt, right) - product(pt, g, pt)  # type: ignore
-    )
-
-
-_pinv = _declare(
-    "pinv", _pinv_infer, lapack(lambda x: np.linalg.pinv(x)),
-    lambda g, out, x: (pull_pinv(g, out, x),),
-    "the pseudo-inverse of Moore and Penrose",
-)  # fmt: skip
-
-
-def pinv(a: Any) -> Variable:
-    """The pseudo-inverse of a matrix, or of each of a stack; as ``numpy.linalg.pinv``.
-
-    The gradient is right where the rank doesn't change nearby.
-
-    Examples
-    --------
-    >>> import graphc.tensor as T
-    >>> T.nlinalg.pinv([[2.0], [0.0]]).eval().tolist()
-    [[0.5, 0.0]]
-    """
-    return apply(_pinv, floats([a], "pinv"), {})
-
-
-# --- determinants ---------------------------------------------------------------------
-
-_det = _declare(
-    "det", _one_number, lapack(np.linalg.det),
-    lambda g, out, x: (_in_matrix(g * out) * turned(apply(_inverse, (x,), {})),),
-    "the determinant",
-)  # fmt: skip
-
-
-def det(x: Any) -> Variable:
-    """The determinant of a square matrix, or of each of a stack.
-
-    The gradient ``det(x) x^-T`` needs an x that has an inverse.
-
-    Examples
-    --------
-    >>> import graphc.tensor as T
-    >>> round(float(T.nlinalg.det([[2.0, 0.0], [1.0, 4.0]]).eval()), 6)
-    8.0
-    """
-    return apply(_det, floats([x], "det"), {})
-
-
-_slogdet = remembered(np.linalg.slogdet)
-_det_sign = _declare(
-    "slogdet_sign", _one_number, lapack(lambda x: _slogdet(0, x)),
-    lambda g, out, x: (zeros_like(x),), "the sign of the determinant",
-    lambda tangents, out, x: zeros_like(out),
-)  # fmt: skip
-_logdet = _declare(
-    "slogdet_logabsdet", _one_number, lapack(lambda x: _slogdet(1, x)),
-    lambda g, out, x: (_in_matrix(g) * turned(apply(_inverse, (x,), {})),),
-    "log |det x|",
-)  # fmt: skip
-
-
-def slogdet(x: Any) -> tuple[Variable, Variable]:
-    """The sign of the determinant and the logarithm of its absolute value.
-
-    Examples
-    --------
-    >>> import graphc.tensor as T
-    >>> sign, log = T.nlinalg.slogdet([[0.0, 1.0], [1.0, 0.0]])
-    >>> float(sign.eval()), float(log.eval())
-    (-1.0, 0.0)
-    """
-    (a,) = floats([x], "slogdet")
-    return apply(_det_sign, (a,), {}), apply(_logdet, (a,), {})
-
 
 # --- eigenvalues ----------------------------------------------------------------------
 
@@ -197,12 +64,12 @@ def _eigh_vectors_vjp(g: Variable, out: Variable, x: Variable, UPLO: str) -> tup
     return (_as_read(product(out, inner, turned(out)), UPLO),)
 
 
-_eigh_values = _declare(
+_eigh_values = declare_host(
     "eigh_values", _one_vector, lapack(lambda x, UPLO: _eigh_numpy(0, x, UPLO=UPLO)),
     _eigh_values_vjp, "w of x = v diag(w) v^T, ascending",
 )  # fmt: skip
-_eigh_vectors = _declare(
-    "eigh_vectors", _same_square, lapack(lambda x, UPLO: _eigh_numpy(1, x, UPLO=UPLO)),
+_eigh_vectors = declare_host(
+    "eigh_vectors", same_square, lapack(lambda x, UPLO: _eigh_numpy(1, x, UPLO=UPLO)),
     _eigh_vectors_vjp, "v of x = v diag(w) v^T, columns of length 1",
 )  # fmt: skip
 
@@ -240,11 +107,11 @@ def _complex(infer: Any, part: int, name: str, formula: str) -> Op:
         wide = np.asarray(x, "float32") if x.dtype == np.float16 else x
         return _eig_numpy(part, wide).astype(_COMPLEX[x.dtype.name])
 
-    return _declare(name, complex_infer, numpy, None, formula)
+    return declare_host(name, complex_infer, numpy, None, formula)
 
 
 _eig_values = _complex(_one_vector, 0, "eig_values", "w of x v = v diag(w)")
-_eig_vectors = _complex(_same_square, 1, "eig_vectors", "v of x v = v diag(w)")
+_eig_vectors = _complex(same_square, 1, "eig_vectors", "v of x v = v diag(w)")
 
 
 def eig(a: Any) -> tuple[Variable, Variable]:
@@ -284,7 +151,7 @@ def _pull_qr(q: Variable, r: Variable, gq: Any, gr: Any) -> Variable:
     m = parts[0] if len(parts) == 1 else parts[0] + parts[1]  # type: ignore[operator]
     whole = product(q, lower_part(m) + turned(lower_part(m, False)))  # type: ignore[operator]
     whole = whole if gq is None else whole + gq  # type: ignore[operator]
-    return turned(product(apply(_inverse, (r,), {}), turned(whole)))
+    return turned(product(matrix_inverse(r), turned(whole)))
 
 
 def _qr_vjp(g: Variable, out: Variable, x: Variable, mode: str, q: bool) -> tuple[Any]:
@@ -307,7 +174,7 @@ def _qr_vjp(g: Variable, out: Variable, x: Variable, mode: str, q: bool) -> tupl
     return (join(x.ndim - 1, gx, product(orthogonal, gv)),)
 
 
-_qr = _declare(
+_qr = declare_host(
     "qr", _qr_infer, lapack(lambda x, mode, q: _qr_numpy(0 if q else 1, x, mode=mode)), _qr_vjp,
     "q or r of x = q r, with orthonormal columns in q and an upper triangle r",
 )  # fmt: skip
@@ -370,7 +237,7 @@ def _svd_vjp(g: Variable, out: Variable, x: Variable, full: bool, part: str) -> 
     return (found if part == "u" else turned(found),)
 
 
-_svd = _declare(
+_svd = declare_host(
     "svd", _svd_infer,
     lapack(lambda x, full, part: _svd_numpy("usv".index(part), x, full=full)), _svd_vjp,
     "u, s or v of x = u diag(s) v, with s descending",

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from graphc.core.errors import ArgumentError, ShapeError
-from graphc.core.node import Attrs, TensorType, Variable, describe, user_frames
-from graphc.core.op import Host, Op, apply, declare
+from graphc.core.node import Variable, describe, user_frames
+from graphc.core.op import apply
 from graphc.ops.broadcast import zeros_like
 from graphc.ops.convert import as_variable, operands
-from graphc.ops.decompositions import matrix_inverse, svd
+from graphc.ops.decompositions import svd
 from graphc.ops.elementwise import abs_, maximum, minimum, mul
 from graphc.ops.index import getitem
+from graphc.ops.inverses import matrix_inverse
 from graphc.ops.join import join
 from graphc.ops.make import arange
 from graphc.ops.reduce import max as max_
@@ -22,13 +23,16 @@ from graphc.ops.reduce import min as min_
 from graphc.ops.reduce import norm as norm_
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, dimshuffle, reshape, shape_padleft
-from graphc.ops.stacks import diagonal_matrix, floats, lapack, product, square, turned, unit
-
-
-def _expm_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    x = args[0]
-    n = square(x)
-    return TensorType(x.dtype, (*x.type.shape[:-2], n, n))
+from graphc.ops.stacks import (
+    declare_host,
+    diagonal_matrix,
+    floats,
+    lapack,
+    product,
+    same_square,
+    turned,
+    unit,
+)
 
 
 def _expm_numpy(x: Any) -> Any:
@@ -46,10 +50,7 @@ def _expm_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
     return (getitem(apply(_expm, (block,), {}), corner),)
 
 
-_expm = declare(
-    Op("expm", _expm_infer, lapack(_expm_numpy), Host(), vjp=_expm_vjp, formula="sum of x^k / k!",
-       checks=True)
-)  # fmt: skip
+_expm = declare_host("expm", same_square, lapack(_expm_numpy), _expm_vjp, "sum of x^k / k!")
 
 
 def expm(a: Any) -> Variable:
@@ -87,7 +88,14 @@ def matrix_power(M: Any, n: int) -> Variable:
 
 
 def matrix_dot(*args: Any) -> Variable:
-    """The matrix product of several matrices, from the left."""
+    """The matrix product of several matrices, from the left.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.matrix_dot([[2.0]], [[3.0]], [[4.0, 5.0]]).eval().tolist()
+    [[24.0, 30.0]]
+    """
     return product(*floats(args, "matrix_dot"))
 
 
@@ -132,7 +140,14 @@ def extract_diag(x: Any, offset: int = 0) -> Variable:
 
 
 def alloc_diag(x: Any) -> Variable:
-    """A square matrix with a vector on its diagonal and zeros elsewhere."""
+    """A square matrix with a vector on its diagonal and zeros elsewhere.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.nlinalg.alloc_diag([1.0, 2.0]).eval().tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
     variable = as_variable(x)
     if variable.ndim != 1:
         raise ShapeError(f"alloc_diag takes a vector, not {describe(variable)}", at=user_frames())
@@ -201,7 +216,22 @@ def _count(sizes: Sequence[Variable]) -> Variable:
 
 
 def tensorinv(a: Any, ind: int = 2) -> Variable:
-    """The inverse of a tensor: with ``tensordot(a, ., ind)``, as ``numpy.linalg.tensorinv``."""
+    """The inverse of the map ``x -> tensordot(a, x, ind)``, as ``numpy.linalg.tensorinv``.
+
+    Parameters
+    ----------
+    a : variable
+        The product of its first `ind` sizes is that of the others.
+    ind : int
+        How many of the axes are those of the result.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> a = T.reshape(T.eye(6), (2, 3, 6))
+    >>> T.nlinalg.tensorinv(a).eval().shape
+    (6, 2, 3)
+    """
     (x,) = floats([a], "tensorinv")
     sizes = [dim(x, k) for k in range(x.ndim)]
     front, back = sizes[:ind], sizes[ind:]

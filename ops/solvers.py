@@ -14,37 +14,29 @@ import numpy as np
 
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, TensorType, Variable, describe, user_frames
-from graphc.core.op import Host, Op, apply, declare
+from graphc.core.op import apply
 from graphc.ops.broadcast import sum_like
 from graphc.ops.convert import operands
-from graphc.ops.decompositions import eigh, pinv, pull_pinv, svd
+from graphc.ops.decompositions import eigh, svd
 from graphc.ops.elementwise import broadcast_shape, sqr
+from graphc.ops.inverses import pinv, pull_pinv
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.stacks import (
     column,
+    declare_host,
     diagonal_part,
     floats,
     lapack,
     lower_part,
     product,
+    same_square,
     square,
     turned,
     uncolumn,
     upper_part,
 )
 
-
-def _declare(name: str, infer: Any, numpy: Any, vjp: Any, formula: str) -> Op:
-    return declare(Op(name, infer, numpy, Host(), vjp=vjp, formula=formula, checks=True))
-
-
 # --- cholesky -------------------------------------------------------------------------
-
-
-def _square_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    x = args[0]
-    n = square(x)
-    return TensorType(x.dtype, (*x.type.shape[:-2], n, n))
 
 
 def _cholesky_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
@@ -57,8 +49,8 @@ def _cholesky_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
     return (both - diagonal_part(whole),)  # type: ignore[operator]
 
 
-_cholesky = _declare(
-    "cholesky", _square_infer, lapack(np.linalg.cholesky), _cholesky_vjp,
+_cholesky = declare_host(
+    "cholesky", same_square, lapack(np.linalg.cholesky), _cholesky_vjp,
     "the lower triangle l with x = l l^T",
 )  # fmt: skip
 
@@ -135,7 +127,7 @@ def _solve_vjp(
     return sum_like(ga, a), sum_like(back, b)
 
 
-_solve = _declare(
+_solve = declare_host(
     "solve", _system_infer, lapack(_solve_numpy), _solve_vjp, "the x with a x = b"
 )
 
@@ -206,7 +198,7 @@ def _triangular_vjp(
     return sum_like(ga, a), sum_like(back, b)
 
 
-_solve_triangular = _declare(
+_solve_triangular = declare_host(
     "solve_triangular", _system_infer, lapack(_triangular_numpy), _triangular_vjp,
     "the x with a x = b, for a triangle a",
 )  # fmt: skip
@@ -247,12 +239,26 @@ def solve_triangular(
 
 
 def solve_lower_triangular(a: Any, b: Any) -> Variable:
-    """The x of ``a x = b``, reading only the lower triangle of a."""
+    """The x of ``a x = b``, reading only the lower triangle of a.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.slinalg.solve_lower_triangular([[2.0, 9.0], [1.0, 1.0]], [2.0, 3.0]).eval().tolist()
+    [1.0, 2.0]
+    """
     return solve_triangular(a, b, lower=True)
 
 
 def solve_upper_triangular(a: Any, b: Any) -> Variable:
-    """The x of ``a x = b``, reading only the upper triangle of a."""
+    """The x of ``a x = b``, reading only the upper triangle of a.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.slinalg.solve_upper_triangular([[2.0, 1.0], [9.0, 1.0]], [4.0, 2.0]).eval().tolist()
+    [1.0, 2.0]
+    """
     return solve_triangular(a, b)
 
 
@@ -268,11 +274,11 @@ def _lstsq_vjp(
     g: Variable, out: Variable, a: Variable, b: Variable, rcond: float | None
 ) -> tuple[Variable, ...]:
     """The result is ``pinv(a) b``."""
-    p = pinv(a)
+    p = pinv(a, rcond)
     return pull_pinv(product(g, turned(b)), p, a), product(turned(p), g)
 
 
-_lstsq = _declare(
+_lstsq = declare_host(
     "lstsq", _lstsq_infer, lapack(lambda a, b, rcond: np.linalg.lstsq(a, b, rcond)[0]),
     _lstsq_vjp, "the shortest x that makes |a x - b| smallest",
 )  # fmt: skip
@@ -287,7 +293,7 @@ def _rank_numpy(a: Any, rcond: float | None) -> Any:
     return np.asarray((s > rcond * s.max(initial=0)).sum(), "int64")
 
 
-_rank = _declare(
+_rank = declare_host(
     "lstsq_rank", lambda args, attrs: TensorType("int64", ()), _rank_numpy, None,
     "how many singular values count",
 )  # fmt: skip
@@ -328,7 +334,21 @@ def lstsq(
 
 
 def eigvalsh(a: Any, b: Any = None, lower: bool = True) -> Variable:
-    """The w of ``a v = w b v``, ascending, for a symmetric a and a positive definite b."""
+    """The w of ``a v = w b v``, ascending, for a symmetric a and a positive definite b.
+
+    Parameters
+    ----------
+    a, b : square matrices, or stacks of them
+        Without b, it is the identity.
+    lower : bool
+        Which triangle of them is read.
+
+    Examples
+    --------
+    >>> import graphc.tensor as T
+    >>> T.slinalg.eigvalsh([[2.0, 0.0], [0.0, 1.0]]).eval().tolist()
+    [1.0, 2.0]
+    """
     (x,) = floats([a], "eigvalsh")
     if b is None:
         return eigh(x, "L" if lower else "U")[0]

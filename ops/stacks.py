@@ -48,6 +48,20 @@ def square(x: Variable) -> int | None:
     return n if m is None else m
 
 
+def same_square(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    """The type of a result that is a square matrix like its operand."""
+    x = args[0]
+    n = square(x)
+    return TensorType(x.dtype, (*x.type.shape[:-2], n, n))
+
+
+def declare_host(
+    name: str, infer: Any, numpy: Any, vjp: Any, formula: str, jvp: Any = None
+) -> Op:
+    """Declare an op that LAPACK does, and that may find no result."""
+    return declare(Op(name, infer, numpy, Host(), vjp=vjp, jvp=jvp, formula=formula, checks=True))
+
+
 def lapack(function: Callable[..., Any]) -> Callable[..., Any]:
     """A meaning that works in float32 where LAPACK has no float16, in the operands' dtype."""
 

@@ -1,6 +1,7 @@
 """``T.nlinalg``: linear algebra that NumPy has, under Theano's names."""
 
-from graphc.ops.decompositions import det, eig, eigh, matrix_inverse, pinv, qr, slogdet, svd
+from graphc.ops.decompositions import eig, eigh, qr, svd
+from graphc.ops.inverses import det, matrix_inverse, pinv, slogdet
 from graphc.ops.matrix_functions import (
     alloc_diag,
     diag,
