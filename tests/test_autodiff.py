@@ -328,7 +328,9 @@ def test_every_differentiable_op_is_among_the_tested_ones():
         tested |= {v.op.name for v in graphc.Graph((x,), (output,)).nodes() if v.op is not None}
         gradient = T.grad((output**2).sum(), x)
         tested |= {v.op.name for v in graphc.Graph((x,), (gradient,)).nodes() if v.op is not None}
-    modules = {family.__name__ for family in FAMILIES}
+    # Convolution and pooling are differentiated twice in tests of their own.
+    own = ("graphc.ops.conv", "graphc.ops.pool")
+    modules = {family.__name__ for family in FAMILIES if family.__name__ not in own}
     lacking = {
         op.name
         for op in OPS.values()
