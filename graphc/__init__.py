@@ -14,7 +14,7 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import gradient, optim, pickling, tensor
+from graphc import gradient, optim, pickling, random, sandbox, tensor
 from graphc.api import clone, function
 from graphc.arguments import In, Out
 from graphc.compiled import Function
@@ -31,5 +31,6 @@ from graphc.sharing import shared
 __all__ = [
     "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Out", "Rop", "SharedVariable",
     "TensorType", "Variable", "clone", "config", "dprint", "function", "grad", "gradient",
-    "hessian", "jacobian", "optim", "pickling", "pp", "pprint", "shared", "tensor",
+    "hessian", "jacobian", "optim", "pickling", "pp", "pprint", "random", "sandbox", "shared",
+    "tensor",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import nnet
+from graphc.tensor import nnet, shared_randomstreams
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -34,7 +34,7 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu",
+    "sigmoid_binary_crossentropy", "relu", "positions",
 }  # fmt: skip
 
 # Theano's names for what is declared under another one.
@@ -109,5 +109,5 @@ __all__ = [
     "TensorSharedVariable", "TensorType", "TensorVariable", "Variable", "as_tensor",
     "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
     "max_and_argmax", "nnet", "shared", "smallest", "tensor", "to_one_hot",
-    "verify_grad",
+    "verify_grad", "shared_randomstreams",
 ]  # fmt: skip
