@@ -52,7 +52,9 @@ def key_of(seed: Any) -> int:
     return key
 
 
-def read_sizes(what: str, size: Any, ndim: int | None, params: Sequence[Variable]) -> list[Variable]:
+def read_sizes(
+    what: str, size: Any, ndim: int | None, params: Sequence[Variable]
+) -> list[Variable]:
     """The sizes of a draw: as given, or those in which its parameters meet.
 
     `size` is a tuple of integers and symbolic ones, one of them, or a symbolic vector, whose

@@ -98,7 +98,8 @@ class RandomStream(Stream):
         return self._given(as_dtype(drawn, dtype))
 
     def binomial(self, size: Any = None, n: Any = 1, p: Any = 0.5, ndim: int | None = None,
-                 dtype: Any = "int64", prob: Any = None, nstreams: Any = None) -> Variable:  # fmt: skip
+                 dtype: Any = "int64", prob: Any = None,
+                 nstreams: Any = None) -> Variable:  # fmt: skip
         """How many of `n` trials succeed, each with probability `p` (also called `prob`).
 
         A single trial is drawn inside kernels; several are drawn by NumPy.
@@ -123,7 +124,8 @@ class RandomStream(Stream):
         check("binomial", lambda a: (a >= 0) & (a <= 1), "p must lie in [0, 1]", p=p)
         found = real_parameters("binomial", p=p)["p"]
         sizes = read_sizes("binomial", size, ndim, [count, found])
-        return self._given(as_dtype(self._host(ops.BINOMIAL, [count, found], sizes, "int64"), dtype))
+        drawn = self._host(ops.BINOMIAL, [count, found], sizes, "int64")
+        return self._given(as_dtype(drawn, dtype))
 
     def integers(self, low: Any, high: Any = None, size: Any = None, ndim: int | None = None,
                  dtype: Any = "int64") -> Variable:  # fmt: skip

@@ -33,7 +33,8 @@ class Stream:
         self.default_instance_seed = seed
         self.draws = 0
         self.state: SharedVariable = shared(self._fresh(seed), name=name or "random_state")
-        self.state.default_update = add(self.state, Constant(np.array([0, 1], "uint64")))
+        self._next = add(self.state, Constant(np.array([0, 1], "uint64")))
+        self.state.default_update = self._next
 
     @staticmethod
     def _fresh(seed: Any) -> Any:
@@ -45,8 +46,7 @@ class Stream:
 
     def updates(self) -> list[tuple[SharedVariable, Variable]]:
         """The update that functions make by themselves, for ``function(updates=...)``."""
-        assert self.state.default_update is not None
-        return [(self.state, self.state.default_update)]
+        return [(self.state, self._next)]
 
     @property
     def state_updates(self) -> list[tuple[SharedVariable, Variable]]:

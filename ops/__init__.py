@@ -17,6 +17,7 @@ from graphc.ops import (
     make,
     nnet,
     operators,
+    random,
     reduce,
     shape,
 )
@@ -25,5 +26,5 @@ FAMILIES = (elementwise, reduce, shape, broadcast, make, join, index, linalg, nn
 
 __all__ = [
     "FAMILIES", "broadcast", "control", "convert", "elementwise", "index", "join", "linalg",
-    "make", "nnet", "operators", "reduce", "shape",
+    "make", "nnet", "operators", "random", "reduce", "shape",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable
 from graphc.core.op import Host, Op, Scalar, declare, static_int
 from graphc.ops.convert import need
@@ -190,8 +191,12 @@ def _host(
 
     def meaning(key: Any, counter: Any, *rest: Any, dtype: str) -> Any:
         size = tuple(int(n) for n in rest[count:])
-        with np.errstate(all="ignore"):
-            found = draw(_generator(key, counter), size, *rest[:count])
+        try:
+            with np.errstate(all="ignore"):
+                found = draw(_generator(key, counter), size, *rest[:count])
+        except ValueError as error:
+            hint = "the parameters' values are outside of what the distribution allows"
+            raise ArgumentError(f"{name}: {error}", hint) from None
         return np.asarray(found).astype(dtype)
 
     return declare(
