@@ -12,8 +12,8 @@ from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
 from graphc.core.op import Generator, Op, apply, declare, static_int
 from graphc.ops.convert import as_size, as_variable, operands
-from graphc.ops.elementwise import cast, ceil, maximum
-from graphc.ops.shape import dim
+from graphc.ops.elementwise import add, cast, ceil, maximum, mul
+from graphc.ops.shape import dim, expand_axes
 
 
 def _arange_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
@@ -53,6 +53,16 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
         first, last, by = (cast(v, "float64") for v in (first, last, by))
         length = _float_range_length(first, last, by)
     return apply(_arange, (first, by, length), {"dtype": name})
+
+
+def positions(sizes: Sequence[Variable]) -> Variable:
+    """The position of every element of a shape when counted row by row, int64."""
+    zero, one = Constant(0, "int64"), Constant(1, "int64")
+    total: Variable = zero
+    for k, n in enumerate(sizes):
+        along = apply(_arange, (zero, one, n), {"dtype": "int64"})
+        total = along if k == 0 else add(mul(expand_axes(total, (k,)), n), along)
+    return total
 
 
 def _float_range_length(first: Variable, last: Variable, by: Variable) -> Variable:

@@ -58,9 +58,10 @@ def check_types(build, arrays):
 # Elementwise ------------------------------------------------------------------------------------
 
 ELEMENTWISE = sorted(
-    (op for op in OPS.values() if op.elementwise and op.name not in ("cast", "checked_index")),
+    (op for op in OPS.values() if op.elementwise and op.name not in ("cast", "checked_index")
+     and "random" not in op.facts),
     key=lambda op: op.name,
-)
+)  # fmt: skip
 
 
 def arity(op):

@@ -26,7 +26,17 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.sharing import shared
-from graphc.tensor import extra_ops, fft, linalg, nlinalg, nnet, signal, slinalg, xlogx
+from graphc.tensor import (
+    extra_ops,
+    fft,
+    linalg,
+    nlinalg,
+    nnet,
+    shared_randomstreams,
+    signal,
+    slinalg,
+    xlogx,
+)
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
 from graphc.testing import verify_grad
 
@@ -40,7 +50,7 @@ INTERNAL = {
     "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
     "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
     "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
-    "is_complex", "real_part", "checked_index", "xlogx",
+    "is_complex", "real_part", "checked_index", "xlogx", "positions",
 }  # fmt: skip
 
 # What the functions that are exported return.
@@ -121,5 +131,5 @@ __all__ = [
     "as_tensor_variable", "constant", "grad", "hessian", "jacobian", "largest",
     "max_and_argmax", "nnet", "shared", "signal", "smallest", "tensor", "to_one_hot",
     "verify_grad", "fft", "linalg", "nlinalg", "slinalg", "extra_ops", "mgrid", "nonzero",
-    "ogrid", "unique", "xlogx",
+    "ogrid", "unique", "xlogx", "shared_randomstreams",
 ]  # fmt: skip

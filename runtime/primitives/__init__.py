@@ -4,7 +4,14 @@ A kernel is the source of one Python function ``kernel(block, low, high)`` that 
 error code. ``NAMESPACE`` is what its names mean; ``OPERATORS`` what Python's operators mean.
 """
 
-from graphc.runtime.primitives import casts, division, memory, raw, reductions  # noqa: F401
+from graphc.runtime.primitives import (  # noqa: F401
+    casts,
+    division,
+    memory,
+    philox,
+    raw,
+    reductions,
+)
 from graphc.runtime.primitives.arithmetic import OPERATORS
 from graphc.runtime.primitives.kinds import PRIMITIVES, SCOPES, PrimitiveType
 
