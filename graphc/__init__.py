@@ -25,6 +25,7 @@ from graphc.core.graph import Graph
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable
 from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
+from graphc.looping import foldl, foldr, map, reduce, scan, until
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -35,5 +36,6 @@ __all__ = [
     "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph", "Out",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
-    "pickling", "pp", "pprint", "shared", "tensor", "random", "sandbox",
+    "pickling", "pp", "pprint", "shared", "tensor", "random", "sandbox", "scan", "map", "reduce",
+    "foldl", "foldr", "until",
 ]  # fmt: skip
