@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, Frame, GraphError, ShapeError
 from graphc.core.graph import substitute, toposort
 from graphc.core.loop import State
 from graphc.core.node import Attrs, Constant, SharedVariable, Variable, describe, user_frames
@@ -61,6 +61,7 @@ class Body:
     captured: list[Variable] = field(default_factory=list)
     outputs: list[Variable] = field(default_factory=list)
     until: Variable | None = None
+    where: tuple[Frame, ...] = ()
 
 
 class Recorder(PlainBuilder):
@@ -110,7 +111,7 @@ def build(
     if wider:
         carried = [wider.get(k, c) for k, c in enumerate(carried)]
         found = _call(fn, slices, carried, given)
-    body = Body(name or getattr(fn, "__name__", None), slices)
+    body = Body(name or getattr(fn, "__name__", None), slices, where=_lines(fn))
     for k, (c, reads) in enumerate(zip(carried, found.reads)):
         if c is not None:
             found.outputs[k] = _next(found.outputs[k], reads[0], k)
@@ -194,13 +195,18 @@ def _check_count(
 ) -> None:
     if len(outputs) == len(carried):
         return
-    code = getattr(fn, "__code__", None)
-    line = () if code is None else ((code.co_filename, code.co_firstlineno, code.co_name),)
     raise ArgumentError(
         f"scan: fn returned {len(outputs)} outputs, and outputs_info is for {len(carried)}",
-        "outputs_info has one entry per output: its initial value, or None",
-        line or user_frames(),
-    )
+        "outputs_info has one entry per output: its initial value, or None", _lines(fn),
+    )  # fmt: skip
+
+
+def _lines(fn: Callable[..., Any]) -> tuple[Frame, ...]:
+    """The line of the user's program where the body begins."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return user_frames()
+    return (*user_frames(), (code.co_filename, code.co_firstlineno, code.co_name))
 
 
 def _number_dtypes(

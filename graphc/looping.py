@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from graphc.body import Body, Until, build, until
@@ -139,7 +140,7 @@ def _results(
 ) -> tuple[Any, Updates]:
     loop = Loop(
         tuple(body.slices), tuple(s.state for s in body.states), tuple(body.constants),
-        body.until, truncate=truncate, name=body.name,
+        body.until, truncate=truncate, name=body.name, where=body.where,
     )  # fmt: skip
     initials = tuple(s.initial for s in body.states)
     args = Operands(steps, tuple(rows), initials, tuple(body.captured)).all
@@ -165,9 +166,7 @@ def _settled(
     steps = apply(ops.settled, (ops.count(loop, args),), {})
     cut = [getitem(r, slice(None, steps)) for r in rows]
     given = loop.split(args)
-    open_ended = Loop(loop.slices, loop.states, loop.constants, None, loop.reverse,
-                      loop.truncate, loop.recompute, loop.name)  # fmt: skip
-    return open_ended, Operands(steps, tuple(cut), given.initials, given.constants).all
+    return replace(loop, until=None), Operands(steps, tuple(cut), given.initials, given.constants).all
 
 
 def _check_truncation(value: Any) -> None:

@@ -159,6 +159,7 @@ class _Pull:
             (*adjoint.slices, *values.slices), tuple(adjoint.states), tuple(values.constants),
             reverse=not self.loop.reverse, recompute=self.loop.recompute,
             name=f"gradient of {self.loop.name}" if self.loop.name else None,
+            where=self.loop.where,
         )  # fmt: skip
         args = other_loop_operands(values, adjoint.sequences, adjoint.initials)
         if self.loop.truncate is not None:
@@ -271,7 +272,7 @@ def push(
     body = Loop(
         (*slices, *values.slices), states,
         (*(inside[leaf] for _, leaf in captured), *values.constants), reverse=loop.reverse,
-        name=f"tangent of {loop.name}" if loop.name else None,
+        name=f"tangent of {loop.name}" if loop.name else None, where=loop.where,
     )  # fmt: skip
     operands = Operands(
         given.steps, (*sequences, *values.sequences), tuple(initials),

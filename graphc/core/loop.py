@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from graphc.core.errors import Frame
 from graphc.core.graph import substitute
 from graphc.core.node import Variable
 
@@ -63,6 +64,8 @@ class Loop:
         How many steps gradients go back.
     recompute : bool
         Whether gradients compute a step again instead of keeping what it made.
+    where : frames
+        The user's lines that it is about.
     """
 
     slices: tuple[Variable, ...]
@@ -73,6 +76,7 @@ class Loop:
     truncate: int | None = None
     recompute: bool = False
     name: str | None = field(default=None, compare=False)
+    where: tuple[Frame, ...] = field(default=(), compare=False)
 
     @property
     def leaves(self) -> tuple[Variable, ...]:
