@@ -8,7 +8,7 @@ too. States that nobody reads go away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from graphc.core.dtypes import is_discrete
@@ -18,7 +18,7 @@ from graphc.core.node import Constant, TensorType, Variable, made_at
 from graphc.core.op import Generator, View, apply, building_with
 from graphc.ops import scan
 from graphc.ops.broadcast import alloc
-from graphc.ops.elementwise import add
+from graphc.ops.elementwise import add, copy_
 from graphc.ops.index import getitem
 from graphc.ops.reduce import sum as sum_
 from graphc.passes.loop_bodies import Found, imported, loops_of
@@ -196,7 +196,7 @@ class Mover:
             if v in seen or v in self.carried or v.op is None:
                 continue
             seen.add(v)
-            found = self.stacker.of(v) if self._pays(v) else None
+            found = self.stacker.of(v) if self._pays(v) else self._turned(v)
             if found is None:
                 pending.extend(v.args)
                 continue
@@ -205,9 +205,20 @@ class Mover:
             self.hoisted[v] = leaf
             self.outside[leaf] = (value, is_stacked)
 
+    def _turned(self, v: Variable) -> Stacked | None:
+        """A transposed matrix, written out once: products in the loop read it in order."""
+        if not v.type.known or v.op is None or v.op.name != "dimshuffle" or v.ndim != 2:
+            return None
+        if v.attrs["pattern"] != (1, 0) or v.args[0] not in self.loop.constants:
+            return None
+        if not any(u.op is not None and u.op.name == "dot" and v in u.args for u in self.order):
+            return None
+        found = self.stacker.of(v)
+        return None if found is None else (apply(copy_, (found[0],), {}), False)
+
     def _pays(self, v: Variable) -> bool:
         """Whether computing a value once, or for all steps at once, saves work."""
-        cone = toposort([v])
+        cone = _values_for(v)
         if v.ndim == 0 and is_discrete(v.dtype):
             return False  # a size, perhaps
         if any(u in self.loop.slices for u in cone):
@@ -229,10 +240,8 @@ class Mover:
         return alloc(value, self.steps, *value.shape)  # type: ignore[attr-defined]
 
     def _has_product(self, v: Variable) -> bool:
-        return any(
-            u.op is not None and u.op.name == "dot"
-            for u in toposort([v], leaves=self.core) if u not in self.core
-        )  # fmt: skip
+        cone = _values_for(v, self.core)
+        return any(u.op is not None and u.op.name == "dot" for u in cone - self.core)
 
     def _sum(self, v: Variable, total: Variable) -> Variable | None:
         """The sum of rows; None if the rows are to be made."""
@@ -348,6 +357,20 @@ class Mover:
         with building_with(interner):
             interner.rebuild(toposort(roots, leaves=frozenset(done)), done)
         return {old: done[value] for old, value in found.items()}
+
+
+def _values_for(v: Variable, leaves: Collection[Variable] = ()) -> set[Variable]:
+    """What has to be computed for a value: not what is only asked for its shape."""
+    found: set[Variable] = set()
+    stack = [v]
+    while stack:
+        u = stack.pop()
+        if u in found:
+            continue
+        found.add(u)
+        if u.op is not None and u not in leaves:
+            stack += [a for k, a in enumerate(u.args) if k not in u.op.shape_only]
+    return found
 
 
 def _added(total: Variable, part: Variable) -> Variable:
