@@ -100,24 +100,22 @@ def build(
         Variable(row_type(x), name=f"{x.name}[t]" if x.name else None, where=x.where or None)
         for x in sequences
     ]
-    own = {c: Variable(c.type, name=c.name, where=c.where) for c in constants
-           if not isinstance(c, Constant)}  # fmt: skip
-    given = [own.get(c, c) for c in constants]
-    found = _call(fn, slices, carried or [], given)
+    found = _call(fn, slices, carried or [], constants)
     if carried is None:
         carried = [None] * len(found.outputs)
     _check_count(fn, found.outputs, carried)
     wider = _number_dtypes(found.outputs, carried)
     if wider:
         carried = [wider.get(k, c) for k, c in enumerate(carried)]
-        found = _call(fn, slices, carried, given)
-    body = Body(name or getattr(fn, "__name__", None), slices, where=_lines(fn))
+        found = _call(fn, slices, carried, constants)
+    body = Body(name or getattr(fn, "__name__", None), slices, where=lines_of(fn))
     for k, (c, reads) in enumerate(zip(carried, found.reads)):
         if c is not None:
             found.outputs[k] = _next(found.outputs[k], reads[0], k)
+            found.made.add(found.outputs[k])
             body.states.append(Tracked(State(c.taps, tuple(reads), found.outputs[k]), c.initial))
     body.outputs, body.until = found.outputs, found.until
-    _close(body, found, own, strict)
+    _close(body, found, constants, strict)
     return body
 
 
@@ -147,24 +145,22 @@ def _read_returned(
     returned: Any,
 ) -> tuple[list[Variable], dict[SharedVariable, Variable], Variable | None]:
     """The outputs, updates and condition that `fn` returned, in whatever order."""
-    parts = list(returned) if isinstance(returned, tuple) else [returned]
     outputs: list[Any] = []
     updates: dict[SharedVariable, Variable] = {}
     condition = None
-    for part in parts:
+    parts = list(returned) if _is_outputs(returned) else [returned]
+    for part in [q for p in parts for q in (p if _is_outputs(p) else [p])]:
         if isinstance(part, Until):
             condition = _condition(part.condition)
         elif _is_updates(part):
             updates.update(read_updates(part))
-        elif isinstance(part, list | tuple):
-            for entry in part:
-                if isinstance(entry, Until):
-                    condition = _condition(entry.condition)
-                else:
-                    outputs.append(entry)
         elif part is not None:
             outputs.append(part)
     return [as_variable(o) for o in outputs], updates, condition
+
+
+def _is_outputs(part: Any) -> bool:
+    return isinstance(part, list | tuple) and not _is_updates(part)
 
 
 def _is_updates(part: Any) -> bool:
@@ -197,11 +193,11 @@ def _check_count(
         return
     raise ArgumentError(
         f"scan: fn returned {len(outputs)} outputs, and outputs_info is for {len(carried)}",
-        "outputs_info has one entry per output: its initial value, or None", _lines(fn),
+        "outputs_info has one entry per output: its initial value, or None", lines_of(fn),
     )  # fmt: skip
 
 
-def _lines(fn: Callable[..., Any]) -> tuple[Frame, ...]:
+def lines_of(fn: Callable[..., Any]) -> tuple[Frame, ...]:
     """The line of the user's program where the body begins."""
     code = getattr(fn, "__code__", None)
     if code is None:
@@ -248,12 +244,12 @@ def _next(new: Variable, read: Variable, k: int) -> Variable:
 
 
 def _close(
-    body: Body, found: Returned, own: Mapping[Variable, Variable], strict: bool
+    body: Body, found: Returned, given: Sequence[Variable], strict: bool
 ) -> None:
     """Make leaves of all that the body reads from outside, and states of what it updates."""
     roots = [*(s.state.next for s in body.states), *found.outputs, *found.updates.values()]
     roots += [] if found.until is None else [found.until]
-    leaves = {*body.slices, *own.values(), *(r for group in found.reads for r in group)}
+    leaves = {*body.slices, *(r for group in found.reads for r in group)}
     outside = [
         v for v in toposort(roots, leaves=_outer(roots, found.made, leaves))
         if v not in found.made and v not in leaves and not isinstance(v, Constant)
@@ -267,16 +263,17 @@ def _close(
     others = [v for v in outside if v not in states]
     others += [v for v in toposort(states.values())
                if isinstance(v, SharedVariable) and v not in states and v not in others]
+    own = [c for c in dict.fromkeys(given) if not isinstance(c, Constant) and c not in states]
+    others = [v for v in others if v not in own]
     if strict and others:
         raise ArgumentError(
             f"scan: fn uses {describe(others[0])}, which it is not given, and strict is True",
             "pass it as a non_sequence", others[0].where or user_frames(),
         )  # fmt: skip
-    for v in others:
+    body.captured = own + others
+    for v in body.captured:
         replace[v] = Variable(v.type, name=v.name, where=v.where)
-    used = [(c, leaf) for c, leaf in own.items()]
-    body.captured = [c for c, _ in used] + others
-    body.constants = [leaf for _, leaf in used] + [replace[v] for v in others]
+    body.constants = [replace[v] for v in body.captured]
     _replace(body, replace)
 
 

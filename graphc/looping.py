@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from graphc.body import Body, Until, build, until
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.body import Body, Until, build, lines_of, until
+from graphc.core.errors import ArgumentError
 from graphc.core.loop import Loop, Operands
-from graphc.core.node import Constant, SharedVariable, Variable, user_frames
+from graphc.core.node import Constant, SharedVariable, Variable, made_at, user_frames
 from graphc.core.op import apply, static_int
 from graphc.ops import scan as ops
 from graphc.ops.convert import as_size
@@ -116,7 +116,8 @@ def scan(
         )  # fmt: skip
     _check_truncation(truncate_gradient)
     given, lengths = read_sequences(sequences)
-    steps = _steps(n_steps, lengths)
+    with made_at(lines_of(fn)):
+        steps = _steps(n_steps, lengths)
     carried = read_states(outputs_info)
     constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
     body = build(fn, given, carried, constants, strict, name)
@@ -187,21 +188,11 @@ def _steps(n_steps: Any, lengths: Sequence[Variable]) -> Variable:
         for n in lengths[1:]:
             steps = _shorter(steps, n)
         return steps
-    steps = as_size(n_steps, "scan: n_steps")
-    known = static_int(steps)
-    if known is not None and known < 0:
-        raise ArgumentError(
-            f"scan: n_steps is {known}", "it must not be negative; see go_backwards",
-            user_frames(),
-        )  # fmt: skip
-    for n in lengths:
-        most = static_int(n)
-        if known is not None and most is not None and most < known:
-            raise ShapeError(
-                f"scan: a sequence has rows for {most} steps, and n_steps is {known}",
-                at=user_frames(),
-            )
-    return cast(steps, "int64")
+    steps = cast(as_size(n_steps, "scan: n_steps"), "int64")
+    if isinstance(steps, Constant) and all(static_int(n) is not None for n in lengths):
+        ops.steps_of.infer((steps, *lengths), {})
+        return steps
+    return apply(ops.steps_of, (steps, *lengths), {})
 
 
 def _shorter(a: Variable, b: Variable) -> Variable:

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Constant, TensorType, Variable, describe, user_frames
+from graphc.core.op import static_int
 from graphc.ops.convert import as_variable, is_number
 from graphc.ops.elementwise import sub
 from graphc.ops.index import getitem
@@ -71,7 +72,14 @@ def _shifted(x: Variable, taps: Sequence[int]) -> tuple[list[Variable], Variable
     length = dim(x, 0)
     if not span:
         return [x], length
-    steps = sub(length, Constant(span, "int64"))
+    known = static_int(length)
+    if known is not None and known < span:
+        raise ShapeError(
+            f"scan: the sequence {describe(x)} has {known} rows, and its taps {list(taps)} need "
+            f"{span + 1} for one step", "take taps that are closer together", user_frames(),
+        )  # fmt: skip
+    more = Constant(span, "int64")
+    steps = sub(length, more) if known is None else Constant(known - span, "int64")
     cut = []
     for tap in taps:
         start = tap - first

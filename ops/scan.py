@@ -12,7 +12,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute
 from graphc.core.loop import Loop
-from graphc.core.node import Attrs, TensorType, Variable, describe
+from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
 from graphc.core.op import Host, Op, apply, declare, static_int
 
 Interpret = Callable[[Sequence[Variable], Sequence[Variable]], Callable[..., list[Any]]]
@@ -27,10 +27,15 @@ def _infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
         raise ShapeError(f"the number of steps is {steps}", "it must not be negative")
     if of == "count":
         return TensorType("int64", ())
+    initials = loop.split(args).initials
     if of == "rows":
-        return TensorType(which.dtype, (steps, *which.type.shape))
+        row = which.type
+        for a, state in zip(initials, loop.states):
+            if state.next is which and not row.known:  # a state keeps its shape
+                row = TensorType(row.dtype, a.type.shape[1:])
+        return TensorType(row.dtype, (steps, *row.shape))
     state = loop.states[which]
-    row = state.reads[0].type
+    row = TensorType(state.reads[0].dtype, initials[which].type.shape[1:])
     more = 0 if of == "final" else steps
     length = None if more is None else state.back + more
     return TensorType(row.dtype, (length, *row.shape))
@@ -157,7 +162,7 @@ scan = declare(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
         size_args=_size_args, checks=True,
-        facts={"together": run},
+        facts={"together": run, "interprets": True, "folds": False},
     )
 )  # fmt: skip
 
@@ -210,5 +215,40 @@ settled = declare(
         "settled", lambda args, attrs: TensorType("int64", ()), _settled_numpy, Host(),
         formula="n, computed before the sizes of what follows are looked at",
         facts={"by_values": True, "folds": False},
+    )
+)  # fmt: skip
+
+
+def _steps_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    steps, *most = (static_int(a) for a in args)
+    if steps is not None:
+        _check_steps(steps, [n for n in most if n is not None])
+    return TensorType("int64", ())
+
+
+def _check_steps(steps: int, most: Sequence[int]) -> None:
+    if steps < 0:
+        raise ShapeError(
+            f"scan: n_steps is {steps}, and it must not be negative",
+            "go_backwards=True walks sequences from the last row to the first", user_frames(),
+        )  # fmt: skip
+    if most and min(most) < steps:
+        raise ShapeError(
+            f"scan: n_steps is {steps}, and a sequence has rows for {max(min(most), 0)}",
+            "leave n_steps out for as many steps as there are rows", user_frames(),
+        )  # fmt: skip
+
+
+def _steps_numpy(steps: Any, *most: Any) -> Any:
+    with made_at(()):  # the interpreter knows the line
+        _check_steps(int(steps), [int(n) for n in most])
+    return steps
+
+
+steps_of = declare(
+    Op(
+        "steps_of", _steps_infer, _steps_numpy, Host(), checks=True,
+        formula="n, after a check that it is not negative and that sequences are so long",
+        facts={"folds": False},
     )
 )  # fmt: skip

@@ -164,7 +164,7 @@ class Binder:
                     found.update(dict.fromkeys(_bases(b.layout)))
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
-        if is_native_loop(t.node):
+        if is_native_loop(t.members):
             loop = self.loops[t] = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
             t.members = loop.results
             self.outputs[t] = loop.results

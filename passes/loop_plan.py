@@ -12,13 +12,14 @@ from math import prod
 
 import numpy as np
 
-from graphc.core.graph import Graph, Interner
+from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Loop
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import building_with
 from graphc.core.plan import Address, Place, Plan, Step, Word
 from graphc.ops import scan
 from graphc.passes.layout import Layout, Layouts, shape_of
+from graphc.passes.loop_bodies import traced
 from graphc.passes.lower import itemsize
 from graphc.passes.specialise import Sized, materialise
 
@@ -90,11 +91,14 @@ class LoopPlan:
         return any(s.checks or s.routine in ("host", "loop") for s in self.body.steps)
 
 
-def is_native_loop(v: Variable) -> bool:
-    """Whether a variable is a result of a loop whose body's sizes are known."""
-    if not scan.is_scan(v) or not isinstance(v.args[0], Constant):
+def is_native_loop(results: Sequence[Variable]) -> bool:
+    """Whether variables are results of a loop whose body's sizes are known."""
+    first = results[0]
+    if not scan.is_scan(first) or not isinstance(first.args[0], Constant):
         return False
-    return all(leaf.type.known for leaf in v.attrs["loop"].leaves)
+    loop = first.attrs["loop"]
+    inside = toposort([*loop.results, *traced(results)], leaves=frozenset(loop.leaves))
+    return all(v.type.known for v in (*loop.leaves, *inside))
 
 
 def plan_loop(
