@@ -10,7 +10,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ShapeError
-from graphc.core.graph import substitute
+from graphc.core.graph import substitute, toposort
 from graphc.core.loop import Loop
 from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
 from graphc.core.op import Host, Op, apply, declare, static_int
@@ -154,7 +154,28 @@ def _numpy(*arrays: Any, loop: Loop, of: str, which: Any, interpret: Interpret) 
 
 
 def _size_args(count: int, attrs: Attrs) -> tuple[int, ...]:
-    return () if attrs["of"] in ("final", "count") and attrs["loop"].until is not None else (0,)
+    loop = attrs["loop"]
+    first = () if attrs["of"] in ("final", "count") and loop.until is not None else (0,)
+    return (*first, *_inner_size_args(loop, count, attrs))
+
+
+def _inner_size_args(loop: Loop, count: int, attrs: Attrs) -> list[int]:
+    """The constants on which sizes in the body depend: numbers of inner steps, say."""
+    numbers = {
+        leaf: count - len(loop.constants) + k
+        for k, leaf in enumerate(loop.constants) if not leaf.ndim and dtypes.is_discrete(leaf.dtype)
+    }  # fmt: skip
+    if not numbers:
+        return []
+    which = [attrs["which"]] if attrs["of"] == "rows" else []
+    sizes = [
+        v.args[k]
+        for v in toposort([*loop.results, *which], leaves=frozenset(loop.leaves))
+        if v.op is not None and v.op.size_args is not None
+        for k in v.op.size_args(len(v.args), v.attrs)
+    ]
+    below = toposort(sizes, leaves=frozenset(loop.leaves)) if sizes else []
+    return [numbers[v] for v in below if v in numbers]
 
 
 scan = declare(
