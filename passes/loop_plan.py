@@ -130,6 +130,7 @@ class _Planner:
 
     def run(self, bind: Callable[[Sized], Plan]) -> LoopPlan:
         loop = self.loop
+        self._want_histories()
         for (of, which), v in self.by_wish.items():
             if of == "rows":
                 self.outputs.append((which, v, 0))
@@ -157,6 +158,15 @@ class _Planner:
             loop, body, self.steps, self.results, self.pointers, self.prologue, self.inplace,
             [1] if until is not None else [], until, self.by_wish.get(("count", 0)),
         )  # fmt: skip
+
+    def _want_histories(self) -> None:
+        """Make room for states of which only the loop reads rows from further back."""
+        for k, state in enumerate(self.loop.states):
+            kept = ("rows", state.next) in self.by_wish or ("history", k) in self.by_wish
+            if state.taps != (-1,) and not kept:
+                with building_with(self.interner):
+                    v = self.by_wish["history", k] = scan.history(self.loop, self.args, k)
+                self.results.append(v)
 
     def _sized(self, outputs: Sequence[Variable]) -> Sized:
         updates = tuple(self.cells.items())

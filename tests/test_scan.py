@@ -594,6 +594,17 @@ def test_an_inner_loop_whose_length_changes_from_step_to_step():
     close(f, 1.5 * (2.0 ** (counts + 1) - 2))
     close(g, (2.0 ** (counts + 1) - 2).sum())
 
+    def build(start):
+        def outer(j, total):
+            rows = scan(lambda s: T.tanh(s) + 0.1 * total, outputs_info=start, n_steps=j)[0]
+            return T.exp(-rows).sum() + 0.5 * total
+
+        return scan(outer, T.constant(counts), 0.2)[0].sum()
+
+    check_grad(build, [np.array(0.4)], order=2, mode="numpy")
+    slope = T.grad(build(a), a)
+    run([slope, T.grad(slope, a)], {a: 0.4})
+
 
 def test_an_inner_loop_over_what_the_outer_one_carries():
     def outer(s):
