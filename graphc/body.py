@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,11 +125,37 @@ def _call(
     constants: Sequence[Variable],
 ) -> Returned:  # fmt: skip
     reads = [[] if c is None else _reads(c) for c in carried]
+    states = [r for group in reads for r in group]
+    _check_arguments(fn, len(slices), len(states), len(constants))
     recorder = Recorder()
     with building_with(recorder):
-        returned = fn(*slices, *(r for group in reads for r in group), *constants)
-        outputs, updates, condition = _read_returned(returned)
+        returned = fn(*slices, *states, *constants)
+        try:
+            outputs, updates, condition = _read_returned(returned)
+        except GraphError as error:
+            frame = lines_of(fn)[-1:]
+            error.at = (*error.at, *(f for f in frame if f not in error.at))
+            raise
     return Returned(outputs, updates, condition, reads, recorder.made)
+
+
+def _check_arguments(fn: Callable[..., Any], slices: int, states: int, constants: int) -> None:
+    """Raise unless `fn` takes what it is going to get."""
+    count = slices + states + constants
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return  # nothing is known of it
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        name = getattr(fn, "__name__", "fn")
+        raise ArgumentError(
+            f"scan: fn is {name}{signature} and gets {count} arguments: {slices} from sequences, "
+            f"{states} from states, {constants} non_sequences ({error})",
+            "a state has its initial value in outputs_info; what else fn uses is a non_sequence",
+            lines_of(fn),
+        ) from None
 
 
 def _reads(c: Carried) -> list[Variable]:
@@ -154,8 +181,16 @@ def _read_returned(
             condition = _condition(part.condition)
         elif _is_updates(part):
             updates.update(read_updates(part))
-        elif part is not None:
+        else:
             outputs.append(part)
+    missing = [k for k, o in enumerate(outputs) if o is None]
+    if len(missing) == len(outputs):
+        outputs, missing = [], []
+    if missing:
+        raise ArgumentError(
+            f"scan: output number {missing[0]} that fn returned is None",
+            "return variables; what is not fed back is None in outputs_info, not here",
+        )
     return [as_variable(o) for o in outputs], updates, condition
 
 
@@ -228,7 +263,7 @@ def _next(new: Variable, read: Variable, k: int) -> Variable:
                 f"scan: output number {k} starts as {describe(read)} and becomes {new.dtype}: "
                 f"{source.dtype} comes in with {describe(source)}",
                 f"cast it there: .astype({read.dtype!r}), or start with {new.dtype}",
-                source.where or new.where or user_frames(),
+                tuple(dict.fromkeys((*source.where[-1:], *new.where))) or user_frames(),
             )
         new = cast(new, read.dtype)
     clash = any(

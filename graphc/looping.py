@@ -114,26 +114,22 @@ def scan(
             scan, fn, sequences, outputs_info, non_sequences, n_steps, truncate_gradient,
             go_backwards, name, strict, return_list, checkpoint_every,
         )  # fmt: skip
-    _check_truncation(truncate_gradient)
-    given, lengths = read_sequences(sequences)
     with made_at(lines_of(fn)):
+        _check_truncation(truncate_gradient)
+        given, lengths = read_sequences(sequences)
         steps = _steps(n_steps, lengths)
-    carried = read_states(outputs_info)
-    constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
+        carried = read_states(outputs_info)
+        constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
     body = build(fn, given, carried, constants, strict, name)
     if not given and n_steps is None:
-        if body.until is None:
-            raise ArgumentError(
-                "scan: neither sequences nor n_steps say how many steps there are",
-                "pass n_steps=", user_frames(),
-            )  # fmt: skip
-        raise ArgumentError(
-            "scan: a loop that ends by until needs n_steps as its upper bound",
-            "pass n_steps=", user_frames(),
-        )  # fmt: skip
-    rows = [getitem(s[:: -1] if go_backwards else s, slice(None, steps)) for s in given]  # type: ignore[index]
+        what = "neither sequences nor n_steps say how many steps there are"
+        if body.until is not None:
+            what = "a loop that ends by until needs n_steps as its upper bound"
+        raise ArgumentError(f"scan: {what}", "pass n_steps=", body.where)
     truncate = None if truncate_gradient in (-1, None) else int(truncate_gradient)
-    return _results(body, steps, rows, truncate, return_list)
+    with made_at(body.where):
+        rows = [getitem(s[:: -1] if go_backwards else s, slice(None, steps)) for s in given]  # type: ignore[index]
+        return _results(body, steps, rows, truncate, return_list)
 
 
 def _results(
@@ -175,8 +171,8 @@ def _check_truncation(value: Any) -> None:
                               or (value < 1 and value != -1)):  # fmt: skip
         raise ArgumentError(
             f"scan: truncate_gradient is a number of steps, or -1 for all, not {value!r}",
-            at=user_frames(),
-        )
+            "pass a Python integer", user_frames(),
+        )  # fmt: skip
 
 
 def _steps(n_steps: Any, lengths: Sequence[Variable]) -> Variable:
@@ -189,10 +185,7 @@ def _steps(n_steps: Any, lengths: Sequence[Variable]) -> Variable:
             steps = _shorter(steps, n)
         return steps
     steps = cast(as_size(n_steps, "scan: n_steps"), "int64")
-    if isinstance(steps, Constant) and all(static_int(n) is not None for n in lengths):
-        ops.steps_of.infer((steps, *lengths), {})
-        return steps
-    return apply(ops.steps_of, (steps, *lengths), {})
+    return ops.steps_of(steps, lengths)
 
 
 def _shorter(a: Variable, b: Variable) -> Variable:

@@ -11,7 +11,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute, toposort
-from graphc.core.loop import Loop
+from graphc.core.loop import Loop, State
 from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
 from graphc.core.op import Host, Op, apply, declare, static_int
 
@@ -55,11 +55,21 @@ def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
                 f"{describe(a)} can't take the place of {describe(leaf)} in the loop's body",
                 "its rank, dtype and known sizes have to be those that the loop was made for",
             )
+    for a, s in zip(given.initials, loop.states):
+        _check_initial(a.type.shape[0], s)
     steps = static_int(given.steps)
     for a in given.sequences:
         length = a.type.shape[0]
         if None not in (steps, length) and length != steps:
             raise ShapeError(f"{describe(a)} has not one row for each of {steps} steps")
+
+
+def _check_initial(rows: int | None, state: State) -> None:
+    if rows is not None and rows != state.back:
+        raise ShapeError(
+            f"a state of the loop looks back {state.back} steps, and its initial value has "
+            f"{rows} rows: {describe(state.next)}", "pass one row per step",
+        )  # fmt: skip
 
 
 def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret) -> list[Any]:
@@ -80,6 +90,8 @@ def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: 
     for a in sequences:
         if len(a) < steps:
             raise ValueError(f"a sequence has {len(a)} rows for {steps} steps")
+    for i, s in zip(initials, loop.states):
+        _check_initial(len(i), s)
     traced = [w for of, w in wanted if of == "rows"]
     body = interpret([*loop.results, *traced], loop.leaves)
     windows = [deque(i[::-1] if loop.reverse else i, maxlen=s.back)
@@ -243,11 +255,20 @@ settled = declare(
 def _steps_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
     steps, *most = (static_int(a) for a in args)
     if steps is not None:
-        _check_steps(steps, [n for n in most if n is not None])
+        check_steps(steps, [n for n in most if n is not None], attrs["taps"])
     return TensorType("int64", ())
 
 
-def _check_steps(steps: int, most: Sequence[int]) -> None:
+def check_steps(steps: int, most: Sequence[int], taps: Sequence[int] | None = None) -> None:
+    """Raise unless a loop can take so many steps over sequences with rows for `most`.
+
+    With `taps`, `steps` is what they leave of a sequence.
+    """
+    if steps < 0 and taps is not None:
+        raise ShapeError(
+            f"scan: a sequence has too few rows for the taps {list(taps)}: {-steps} are missing",
+            "take taps that are closer together, or a longer sequence", user_frames(),
+        )  # fmt: skip
     if steps < 0:
         raise ShapeError(
             f"scan: n_steps is {steps}, and it must not be negative",
@@ -260,16 +281,28 @@ def _check_steps(steps: int, most: Sequence[int]) -> None:
         )  # fmt: skip
 
 
-def _steps_numpy(steps: Any, *most: Any) -> Any:
+def _steps_numpy(steps: Any, *most: Any, taps: Sequence[int] | None) -> Any:
     with made_at(()):  # the interpreter knows the line
-        _check_steps(int(steps), [int(n) for n in most])
+        check_steps(int(steps), [int(n) for n in most], taps)
     return steps
 
 
-steps_of = declare(
+_steps_of = declare(
     Op(
         "steps_of", _steps_infer, _steps_numpy, Host(), checks=True,
         formula="n, after a check that it is not negative and that sequences are so long",
-        facts={"folds": False},
+        size_args=lambda count, attrs: (0,), facts={"folds": False},
     )
 )  # fmt: skip
+
+
+def steps_of(
+    steps: Variable, lengths: Sequence[Variable] = (), taps: Sequence[int] | None = None
+) -> Variable:
+    """The number of steps, checked: here and now, if all that it depends on is known."""
+    known, most = static_int(steps), [static_int(n) for n in lengths]
+    if known is not None and None not in most:
+        check_steps(known, [n for n in most if n is not None], taps)
+        return steps
+    attrs = {"taps": None if taps is None else tuple(taps)}
+    return apply(_steps_of, (steps, *lengths), attrs)

@@ -70,16 +70,17 @@ def test_a_sequence_that_is_missing():
 
 def test_a_sequence_that_is_too_short_for_its_taps():
     short = T.TensorType("float64", (2,))("short")
-    with raises(ShapeError, "short: float64[2]", "taps [-2, 1]", "4", LINE):
+    with raises(ShapeError, "taps [-2, 1]", "1 are missing", LINE):
         scan(plain, dict(input=short, taps=[-2, 1]))
 
 
 @pytest.mark.parametrize("mode", ["numpy", "native"])
 def test_a_sequence_that_turns_out_too_short_for_its_taps(mode):
-    f = graphc.function([v], scan(plain, dict(input=v, taps=[-2, 1]))[0], mode=mode)
+    made = scan(lambda b, c: plain(b, c), dict(input=v, taps=[-2, 1]))[0]
+    f = graphc.function([v], made, mode=mode)
     assert f(np.ones(4)).shape == (1,)
     assert f(np.ones(3)).shape == (0,)
-    with raises(ShapeError, "number of steps is -1", LINE):
+    with raises(ShapeError, "taps [-2, 1]", "1 are missing", "lambda b, c"):
         f(np.ones(2))
 
 
@@ -116,12 +117,12 @@ def test_an_initial_value_that_turns_out_to_have_too_few_rows(mode):
 
 def test_a_state_that_is_missing_an_initial_value():
     """Without outputs_info nothing is fed back, and fn gets too little."""
-    with raises(ArgumentError, "fn", "1 argument", "s", "outputs_info", LINE):
+    with raises(ArgumentError, "plain(b, s)", "gets 1 argument", "outputs_info", LINE):
         scan(plain, v)
 
 
 def test_fn_that_takes_fewer_arguments_than_it_gets():
-    with raises(ArgumentError, "fn", "2 arguments", "a sequence", "a state", ALONE):
+    with raises(ArgumentError, "alone(b)", "gets 2 arguments: 1 from sequences, 1 from states", ALONE):
         scan(alone, v, a)
 
 
@@ -207,7 +208,7 @@ def test_until_of_something_that_is_no_scalar():
     def fn(b, s):
         return s + b, until(s > b)  # many
 
-    with raises(ShapeError, "until takes a scalar", "[?]", "T.all", "# many"):
+    with raises(ShapeError, "until takes a scalar", "bool[3]", "T.all", "# many"):
         scan(fn, x, T.zeros(3))
 
 
@@ -228,7 +229,7 @@ def test_an_update_of_another_dtype_or_rank():
     def larger(b):
         return b, {s: T.cast(v, "float32")}  # larger
 
-    with raises(DTypeError, "s: float32[]", "float64", "# wider"):
+    with raises(DTypeError, "s: float32[]", "float64", "v[t]", "def wider(b):"):
         scan(wider, v)
     with raises(ShapeError, "s: float32[]", "ranks differ", "# larger"):
         scan(larger, v)
@@ -247,7 +248,7 @@ def test_nothing_says_how_many_steps():
         scan(lambda s: (s * 2, until(s > 3)), outputs_info=a)
 
 
-@pytest.mark.parametrize("steps", [2.5, "3", [3], True], ids=str)
+@pytest.mark.parametrize("steps", [2.5, "3", [3], T.dscalar("count")], ids=str)
 def test_a_number_of_steps_that_is_none(steps):
     with raises(GraphError, "n_steps"):
         scan(plain, v, a, n_steps=steps)
