@@ -14,8 +14,10 @@ from graphc.ops import (
     control,
     conv,
     convert,
+    convolutions,
     cumulative,
     decompositions,
+    depthwise,
     diagonals,
     elementwise,
     fourier,
@@ -28,21 +30,29 @@ from graphc.ops import (
     make,
     masks,
     matrix_functions,
+    neighbours,
     nnet,
     normalise,
     operators,
     ordering,
     picking,
     pool,
+    pools,
     random,
     reduce,
     shape,
+    signals,
     solvers,
     special,
+    stochastic,
     tiling,
+    unpool,
+    unshared,
+    upsampling,
 )
 
-# Those of linear algebra and Fourier transforms have public modules of their own.
+# Those of linear algebra, Fourier transforms, convolution and pooling have public modules of their
+# own.
 FAMILIES = (
     elementwise, special, complexes, reduce, cumulative, ordering, shape, axes, broadcast, make,
     grids, join, tiling, index, picking, diagonals, linalg, contractions, nnet, control, conv, pool,
@@ -50,8 +60,9 @@ FAMILIES = (
 
 __all__ = [
     "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "conv", "convert",
-    "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
-    "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
-    "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
-    "tiling", "inverses", "random",
+    "convolutions", "cumulative", "decompositions", "depthwise", "diagonals", "elementwise",
+    "fourier", "grids", "index", "inverses", "join", "linalg", "losses", "make", "masks",
+    "matrix_functions", "neighbours", "nnet", "normalise", "operators", "ordering", "picking",
+    "pool", "pools", "random", "reduce", "shape", "signals", "solvers", "special", "stochastic",
+    "tiling", "unpool", "unshared", "upsampling",
 ]  # fmt: skip

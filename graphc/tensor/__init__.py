@@ -47,9 +47,8 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
-    "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
-    "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
+    "sigmoid_binary_crossentropy", "relu", "pool_2d", "max_pool_2d", "pool_grad",
+    "pool_max_grad", "pool_max_pick", "after", "map_rows",
     "is_complex", "real_part", "checked_index", "xlogx", "positions",
 }  # fmt: skip
 
