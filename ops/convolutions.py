@@ -92,8 +92,7 @@ def _images(values: Sequence[Any], axes: int, what: str) -> list[Variable]:
     for v in found:
         if v.ndim != axes + 2:
             raise ShapeError(
-                f"{what}({', '.join(describe(v) for v in found)}): rank {v.ndim} is not "
-                f"{axes + 2}",
+                f"{what}({', '.join(describe(v) for v in found)}): rank {v.ndim} is not {axes + 2}",
                 f"an input is {_AXES[axes]}, filters {_FILTERS[axes]}; x.reshape or "
                 "x.dimshuffle make axes",
                 user_frames(),
