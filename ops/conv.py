@@ -144,6 +144,12 @@ def _joined(x: Any) -> Any:
     return x.transpose(2, 0, 1, *range(3, x.ndim)).reshape(n, groups * c, *size)
 
 
+def _times(a: Any, b: Any) -> Any:
+    """Products of stacks of matrices; those of columns with rows, as groups of one channel have
+    them, are no work for a library."""
+    return a * b if a.shape[-1] == 1 else np.matmul(a, b)
+
+
 def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
     shape = _result_type(TensorType("", x.shape), TensorType("", w.shape), "", attrs).shape
     groups, wide = attrs["groups"], _wide(x.dtype)
@@ -153,7 +159,7 @@ def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
     for at in np.ndindex(*w.shape[2:]):
         part = grouped(image[cut(at, shape[2:], attrs)], groups)
         flat = part.reshape(*part.shape[:2], int(np.prod(part.shape[2:]))).astype(wide)
-        total += np.matmul(filters[(..., *at)], flat).reshape(total.shape)
+        total += _times(filters[(..., *at)], flat).reshape(total.shape)
     return _joined(total).astype(x.dtype)
 
 
@@ -168,7 +174,7 @@ def _numpy_input(g: Any, w: Any, *size: Any, **attrs: Any) -> Any:
     flat = upper.reshape(*upper.shape[:2], int(np.prod(upper.shape[2:])))
     total = np.zeros((*shape[:2], *(n + sum(p) for n, p in zip(shape[2:], pads))), wide)
     for at in np.ndindex(*w.shape[2:]):
-        made = np.matmul(filters[(..., *at)].transpose(0, 2, 1), flat)
+        made = _times(filters[(..., *at)].transpose(0, 2, 1), flat)
         total[cut(at, g.shape[2:], attrs)] += _joined(
             made.reshape(groups, w.shape[1], *upper.shape[2:])
         )

@@ -1,4 +1,4 @@
-"""Convolution of sequences, images and volumes, with any options, is what a plain definition says."""
+"""Convolution of sequences, images and volumes is what a plain definition says."""
 
 import itertools
 
