@@ -12,7 +12,7 @@ from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, user_frames
 from graphc.ops.convert import as_variable
 from graphc.ops.convolutions import so_many
-from graphc.ops.elementwise import cast, eq, lt, switch
+from graphc.ops.elementwise import cast, eq, lt, maximum, switch
 from graphc.ops.index import getitem
 from graphc.ops.pool import check_pooling, pool_2d
 from graphc.ops.shape import dim
@@ -30,14 +30,21 @@ def _arguments(input: Any, ws: Any, stride: Any, what: str) -> tuple[Variable, A
     return cast(x, dtypes.float_for(x.dtype)), window, steps
 
 
+def _room(x: Variable, axis: int, window: int) -> Any:
+    """At how many places along an axis a window may begin."""
+    size: Any = dim(x, axis)
+    return maximum(size - window + 1, 0)
+
+
 def _taps(x: Variable, window: tuple[int, int], steps: tuple[int, int]) -> Iterator[Variable]:
     """For each place in a window, the elements there of all windows."""
     lead: tuple[Any, ...] = (slice(None),) * (x.ndim - 2)
     for at in np.ndindex(*window):
         cut = []
         for a, (k, n, step) in enumerate(zip(at, window, steps), x.ndim - 2):
-            last = dim(x, a) - n + k + 1  # type: ignore[operator]
-            cut.append(slice(k, last, step))
+            known: Any = x.type.shape[a]
+            room = max(known - n + 1, 0) if known is not None else _room(x, a, n)
+            cut.append(slice(k, room + k, step))
         yield getitem(x, (*lead, *cut))
 
 

@@ -31,6 +31,7 @@ KINDS = {
 BLOCK_BYTES = 64  # of a pixel of a block of images
 TILE = 16  # the most rows or columns that a tile has
 FEW = 4  # images; fewer leave most of a block empty
+MANY = 8  # images; from there on blocks serve groups of one channel too
 _WORTH = 0.15  # of the work: what phases for the edges of an image have to save
 SMALL = 2e7  # operations that are done soon, however empty blocks are
 
@@ -65,6 +66,20 @@ class Request:
     dtype: str
     m: int
     n: int
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """What a kernel that goes plane by plane is made of."""
+
+    kind: str
+    dtype: str
+    adjacent: bool
+    other_adjacent: bool
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pad: tuple[int, ...]
 
 
 @dataclass
@@ -113,7 +128,13 @@ def is_native(v: Variable) -> bool:
     if v.op is None or v.op.name not in KINDS or v.dtype not in BLAS_DTYPES:
         return False
     found = geometry(v)
-    return found.images >= FEW or found.flops < SMALL
+    return (found.images >= FEW or found.flops < SMALL) and not by_plane(found)
+
+
+def by_plane(g: Geometry) -> bool:
+    """Whether to go plane by plane: groups are of one channel, of images, and blocks of images
+    would be mostly empty."""
+    return len(g.size) == 2 and 1 < g.channels == g.groups and g.images < MANY
 
 
 def geometry(v: Variable) -> Geometry:

@@ -12,6 +12,8 @@ from graphc.core.plan import Address, Place, Real, Step, Word, WordAddress
 from graphc.passes.blas import BLAS_DTYPES
 from graphc.passes.convolution import convolution_step, is_native, operand_words, work_of
 from graphc.passes.copies import copy_nest, scatter_nest
+from graphc.passes.depthwise import WORDS as DEPTHWISE_WORDS
+from graphc.passes.depthwise import depthwise_step, is_depthwise
 from graphc.passes.group import NATIVE, Group, Task
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
 from graphc.passes.lower import (
@@ -84,8 +86,8 @@ class Steps:
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
-        elif kind == "pooling":
-            self._pooling(t.node, found.places)
+        elif kind in ("pooling", "depthwise"):
+            (self._pooling if kind == "pooling" else self._depthwise)(t.node, found.places)
         elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
         elif kind == "join":
@@ -183,6 +185,12 @@ class Steps:
         addresses = [self._pointer(layout, places) for layout in layouts]
         step = convolution_step(v, work, layouts, addresses, places, scratch)
         self._moved(step, list(zip(operand_words(work), layouts)), places)
+
+    def _depthwise(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args[:2]]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step = depthwise_step(v, layouts, addresses, places)
+        self._moved(step, [(DEPTHWISE_WORDS * k, lay) for k, lay in enumerate(layouts)], places)
 
     def _pooling(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[: OPERANDS[v.op.name]]]  # type: ignore[union-attr]
@@ -287,6 +295,8 @@ def kind_of(v: Variable) -> str:
         return "product"
     if is_native(v):
         return "convolution"
+    if is_depthwise(v):
+        return "depthwise"
     if is_pooling(v):
         return "pooling"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:

@@ -181,6 +181,28 @@ def test_depthwise_and_separable(multiplier):
     np.testing.assert_allclose(volumes.eval()[:, :, 0], wanted)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_groups_of_one_channel_go_plane_by_plane_where_images_are_few(dtype):
+    x, w, g = (T.TensorType(dtype, (None,) * 4)(n) for n in "xwg")
+    number, tolerance = T.lscalar("number"), 1e-4 if dtype == "float32" else 1e-11
+    cases = [("valid", 1, 1), ("half", (2, 3), 1), ("full", 1, (1, 2)), (((0, 2), (1, 0)), 2, 2)]
+    for border, stride, dilation in cases[:: 1 if dtype == "float64" else 2]:
+        part = x[number : number + 2].dimshuffle(0, 1, 3, 2)
+        y = T.nnet.conv2d(part, w, filter_flip=False, border_mode=border, subsample=stride,
+                          filter_dilation=dilation, num_groups=4)  # fmt: skip
+        wrt = graphc.grad(None, [part, w], known_grads={y: g})
+        f = graphc.function([x, w, g, number], [y, *wrt])
+        for width, multiplier in ((8, 1), (19, 3)):
+            images = sample((5, 4, width, 7)).astype(dtype)
+            filters = sample((4 * multiplier, 1, 3, 2), 1).astype(dtype)
+            few = images[2:4].transpose(0, 1, 3, 2).astype("float64")
+            wide = filters.astype("float64")
+            *wanted, seed = definition(few, wide, None, border, stride, dilation, 4)
+            for found, array in zip(f(images, filters, seed.astype(dtype), 2), wanted):
+                np.testing.assert_allclose(found, array, rtol=tolerance, atol=tolerance)
+            assert [s.routine for s in f.plan.steps].count("depthwise") == 3
+
+
 def test_causal_convolution_sees_no_later_time():
     x, w = T.dtensor3("x"), sample((3, 2, 3), 1)
     y = T.nnet.causal_conv1d(x, w, filter_dilation=2, subsample=2)

@@ -172,8 +172,24 @@ def test_draws_have_their_shares_and_their_mean_is_the_weighted_one(run):
         assert abs(mean[0, i, j] - (values**2).sum() / values.sum()) < 1e-12
     assert (gradient.sum((1, 2)) == 4).all()
     assert (f(np.zeros((2, 3, 3)))[0] == 0).all() and (f(np.zeros((2, 3, 3)))[2] == 0).all()
+    for shape in ((2, 1, 3), (2, 3, 1), (0, 3, 3)):
+        assert [v.shape for v in f(np.ones(shape))] == [
+            (shape[0], shape[1] - 1, shape[2] - 1), shape, (shape[0], shape[1] - 1, shape[2] - 1)
+        ]  # fmt: skip
     again = f(np.broadcast_to(image, (20000, 3, 3)))[0]
     assert (again != made).any()
+
+
+def test_draws_of_large_windows_and_small_images():
+    x = T.TensorType("float32", (None,) * 2)("x")
+    y = POOL.stochastic_pool_2d(x, (4, 3), graphc.random.RandomStream(1))
+    f = graphc.function([x], y)
+    assert f(np.ones((2, 3), "float32")).shape == (0, 1)
+    value = sample((9, 7)).astype("float32")
+    found = f(value)
+    assert found.shape == (2, 2) and np.isin(found, value).all()
+    known = T.TensorType("float32", (9, 7))("known")
+    assert POOL.stochastic_pool_2d(known, (4, 3), graphc.random.RandomStream()).type.shape == (2, 2)
 
 
 def test_gradients_of_weighted_pooling():
