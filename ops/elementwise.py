@@ -150,7 +150,7 @@ def _cast_jvp(tangents: Any, out: Variable, x: Variable, dtype: str) -> Variable
 
 def _cast_numpy(x: Any, dtype: str) -> Any:
     with np.errstate(all="ignore"):
-        return np.asarray(x).astype(dtype)
+        return dtypes.convert(x, dtype, copy=True)
 
 
 _cast = declare(
@@ -162,6 +162,7 @@ _cast = declare(
         vjp=_cast_vjp,
         jvp=_cast_jvp,
         formula="x as another dtype",
+        facts={"widens": False},
     )
 )
 
@@ -207,7 +208,7 @@ copy_ = declare(
         vjp=lambda g, out, x, copy=0: (g,),
         jvp=lambda tangents, out, x, copy=0: tangents[0],
         formula="x in memory of its own",
-        facts={"folds": False},
+        facts={"folds": False, "widens": False},
     )
 )
 
@@ -239,7 +240,8 @@ mod = elementwise(
     "mod", _quiet(np.remainder), "mod({0}, {1})", lambda y, a, b: 1, lambda y, a, b: -(a // b),
     formula="a - b floor(a / b), with the sign of b", prepare=_COUNTS, cost=10,
 )  # fmt: skip
-identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it")
+identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it",
+                       facts={"widens": False})  # fmt: skip
 neg = elementwise("neg", np.negative, "-{0}", lambda y, x: -1, formula="-x", prepare=_NUMBERS)
 inv = elementwise(
     "inv", _quiet(np.reciprocal), "{T}(1) / {0}", lambda y, x: -(y * y),
@@ -413,7 +415,7 @@ def _switch_jvp(tangents: Any, out: Variable, c: Variable, a: Variable, b: Varia
 
 switch = elementwise(
     "switch", np.where, "select({0}, {1}, {2})", formula="a where c holds, else b",
-    prepare=_prepare_switch, vjp=_switch_vjp, jvp=_switch_jvp,
+    prepare=_prepare_switch, vjp=_switch_vjp, jvp=_switch_jvp, facts={"widens": False},
 )  # fmt: skip
 
 and_ = elementwise("and_", np.bitwise_and, "{0} & {1}", formula="a and b, bit by bit",

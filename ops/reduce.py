@@ -39,8 +39,6 @@ def _sum_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Varia
 
 
 def _sum_numpy(x: Any, axes: Axes) -> Any:
-    if x.dtype == np.float16:
-        return np.sum(x, axis=axes, dtype="float32").astype(x.dtype)
     return np.sum(x, axis=axes, dtype=x.dtype)
 
 
