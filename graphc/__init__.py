@@ -33,7 +33,8 @@ from graphc.sharing import shared
 from graphc.subgraphs import OpFromGraph, elementwise
 
 __all__ = [
-    "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph", "Out",
+    "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
+    "Out",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",

@@ -194,7 +194,8 @@ def _brief(value: Any, array: Array) -> str:
     if np.ndim(array) == 0 and not isinstance(value, np.ndarray):
         return f"{type(value).__name__} {value!r}"
     kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-    return f"{kind} of dtype {dtypes.name_of(array.dtype)} and shape {array.shape}"
+    name = dtypes.name_of(array.dtype) if array.dtype.kind == "V" else array.dtype
+    return f"{kind} of dtype {name} and shape {array.shape}"
 
 
 def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from graphc.core import dtypes
 from graphc.core.node import Variable, safely
 from graphc.core.op import OPS

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.node import Attrs, Constant, Variable
 
 ELLIPSIS = "…"

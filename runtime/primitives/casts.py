@@ -2,7 +2,8 @@
 
 Floats are cut towards zero. What doesn't fit (NaN too) becomes the least int32 for targets up to
 int32, the least int64 for wider ones, and of that the lowest bits. No conversion yields poison.
-Integers lose their upper bits; they become float16 and bfloat16 by way of float32. Everything but zero is true, NaN too.
+Integers lose their upper bits; they become float16 and bfloat16 by way of float32. Everything
+but zero is true, NaN too.
 """
 
 from __future__ import annotations

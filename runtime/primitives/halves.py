@@ -12,7 +12,7 @@ import functools
 from llvmlite import ir
 from numba.core import types
 
-from graphc.runtime.primitives.kinds import DOUBLE, FLOAT, I16, I32, HALF_TYPES, is_half
+from graphc.runtime.primitives.kinds import DOUBLE, FLOAT, HALF_TYPES, I16, I32
 
 FLOAT16, BFLOAT16 = HALF_TYPES
 HALF = ir.HalfType()
@@ -27,7 +27,9 @@ def has_float16() -> bool:
     return is_arm() or "+f16c" in host().features.split(",")
 
 
-def expand(b: ir.IRBuilder, bits: ir.Value, kind: types.Type, native: bool | None = None) -> ir.Value:
+def expand(
+    b: ir.IRBuilder, bits: ir.Value, kind: types.Type, native: bool | None = None
+) -> ir.Value:
     """The float32 of 16 bits."""
     if kind == BFLOAT16:
         return b.bitcast(b.shl(b.zext(bits, I32), _int(16)), FLOAT)
@@ -44,7 +46,9 @@ def expand(b: ir.IRBuilder, bits: ir.Value, kind: types.Type, native: bool | Non
     return b.bitcast(b.or_(found, sign), FLOAT)
 
 
-def pack(b: ir.IRBuilder, value: ir.Value, kind: types.Type, native: bool | None = None) -> ir.Value:
+def pack(
+    b: ir.IRBuilder, value: ir.Value, kind: types.Type, native: bool | None = None
+) -> ir.Value:
     """The 16 bits of a float32, rounded to the nearest, ties to even; NaN is made quiet."""
     if kind == FLOAT16 and (has_float16() if native is None else native):
         return b.bitcast(b.fptrunc(value, HALF), I16)
@@ -108,5 +112,3 @@ def _to_odd(b: ir.IRBuilder, value: ir.Value) -> ir.Value:
 def _int(number: int) -> ir.Constant:
     return ir.Constant(I32, number)
 
-
-__all__ = ["expand", "has_float16", "is_half", "pack", "rounded", "stored"]
