@@ -112,11 +112,6 @@ def _infer_weight(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 # --- meaning --------------------------------------------------------------------------
 
 
-def _wide(dtype: Any) -> Any:
-    """The dtype of sums: float16 is summed in float32."""
-    return np.result_type(dtype, np.float32) if dtype == np.float16 else dtype
-
-
 def _padded(x: Any, kernel: Sequence[int], attrs: Attrs) -> tuple[Any, tuple[Pair, Pair]]:
     pads = border_of(attrs["border"], kernel, attrs["dilation"])
     return np.pad(x, ((0, 0), (0, 0), *pads)), pads
@@ -139,7 +134,7 @@ def _grouped(x: Any, groups: int) -> Any:
 
 def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
     shape = _result_type(TensorType("", x.shape), TensorType("", w.shape), "", attrs).shape
-    groups, wide = attrs["groups"], _wide(x.dtype)
+    groups, wide = attrs["groups"], x.dtype
     padded, _ = _padded(x, w.shape[2:], attrs)
     filters = w.astype(wide).reshape(groups, w.shape[0] // groups, *w.shape[1:])
     total = np.zeros((groups, w.shape[0] // groups, shape[0], *shape[2:]), wide)
@@ -151,7 +146,7 @@ def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
 
 
 def _numpy_input(g: Any, w: Any, height: Any, width: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(g.dtype)
+    groups, wide = attrs["groups"], g.dtype
     shape = (g.shape[0], groups * w.shape[1], int(height), int(width))
     found = _result_type(TensorType("", shape), TensorType("", w.shape), "", attrs)
     _compare(found, TensorType("", g.shape))
@@ -174,7 +169,7 @@ def _numpy_input(g: Any, w: Any, height: Any, width: Any, **attrs: Any) -> Any:
 
 
 def _numpy_weight(x: Any, g: Any, height: Any, width: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(g.dtype)
+    groups, wide = attrs["groups"], g.dtype
     shape = (g.shape[1], x.shape[1] // groups, int(height), int(width))
     found = _result_type(TensorType("", x.shape), TensorType("", shape), "", attrs)
     _compare(found, TensorType("", g.shape))
