@@ -46,8 +46,8 @@ def to_bfloat16(value: Any) -> Array:
     Examples
     --------
     >>> import graphc
-    >>> graphc.from_bfloat16(graphc.to_bfloat16([1.0, 1.00390625, 3.5e38]))
-    array([1., 1., inf], dtype=float32)
+    >>> graphc.from_bfloat16(graphc.to_bfloat16([1.0, 1.00390625, 3.5e38])).tolist()
+    [1.0, 1.0, inf]
     """
     array = np.asarray(value)
     if is_bfloat16(array.dtype):
