@@ -516,3 +516,38 @@ def test_scalars_and_constants_of_bfloat16():
     assert graphc.pp(s * third) == "s * 0.33398438"
     copy = pickle.loads(pickle.dumps(graphc.function([s], table * s)))
     same(copy(2.0), graphc.to_bfloat16(2 * graphc.from_bfloat16(table.data)))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+@pytest.mark.parametrize("method", graphc.optim.__all__)
+def test_optimisers_keep_their_state_in_float32(dtype, method):
+    """0.999 is 1 in bfloat16, and 1e-8 is 0 in float16."""
+    data = numbers(dtype, 30, 4)
+    w = graphc.shared(stored(np.full(4, 0.5), dtype), "w")
+    loss = T.mean(T.sqr(T.dot(T.constant(data), w) - 1))
+    updates = getattr(graphc.optim, method)(loss, [w], learning_rate=graphc.shared(0.05))
+    assert {s.dtype for s, _ in updates if s is not w} <= {"float32", "int64"}
+    step = graphc.function([], loss, updates=updates, mode="numpy")
+    losses = [float(plain(step())) for _ in range(20)]
+    assert losses[-1] < losses[0] and dtypes.name_of(w.get_value().dtype) == dtype
+
+
+def test_functions_of_the_users_get_arrays_of_bfloat16():
+    vector = T.TensorType("bfloat16", (None,))
+
+    @graphc.as_op([vector], [vector])
+    def doubled(x):
+        return graphc.to_bfloat16(2 * graphc.from_bfloat16(x))
+
+    x = vector("x")
+    for found in both([x], [doubled(x) + 1], graphc.to_bfloat16([0.5, 3])):
+        same(found[0], graphc.to_bfloat16([2.0, 7]))
+
+
+def test_bfloat16_of_another_byte_order_or_layout_is_taken():
+    (x,) = inputs("bfloat16", 2)
+    f, given = graphc.function([x], x + 1), numbers("bfloat16", 6, 4)
+    swapped = given.astype(graphc.BFLOAT16.newbyteorder())
+    same(f(swapped), f(given))
+    same(f(given[::2, ::-1]), f(given[::2, ::-1].copy()))
+    np.testing.assert_array_equal(graphc.from_bfloat16(swapped), plain(given))

@@ -21,7 +21,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def is_bfloat16(dtype: np.dtype[Any]) -> bool:
     """Whether a NumPy dtype is this one, or that of the package ml_dtypes."""
-    return dtype.kind == "V" and (dtype == BFLOAT16 or dtype.name == NAME)
+    if dtype.kind != "V":
+        return False
+    return dtype.name == NAME or dtype.newbyteorder("=") == BFLOAT16
 
 
 def to_bfloat16(value: Any) -> Array:
@@ -51,7 +53,8 @@ def to_bfloat16(value: Any) -> Array:
     """
     array = np.asarray(value)
     if is_bfloat16(array.dtype):
-        return array if array.dtype == BFLOAT16 else np.array(array).view(BFLOAT16)
+        package = array.dtype.name == NAME
+        return np.array(array).view(BFLOAT16) if package else array.astype(BFLOAT16, copy=False)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"an array of dtype {array.dtype} has no bfloat16 of its own")
     with np.errstate(all="ignore"):
@@ -95,5 +98,5 @@ def from_bfloat16(array: Any) -> Array:
     found = np.asarray(array)
     if not is_bfloat16(found.dtype):
         raise TypeError(f"this is an array of dtype {found.dtype}, not of bfloat16")
-    bits = np.array(found, order="C").view("u2").astype("u4") << np.uint32(16)
+    bits = to_bfloat16(found).view("u2").astype("u4") << np.uint32(16)
     return np.asarray(bits, "u4").view("f4")
