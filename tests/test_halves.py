@@ -525,7 +525,8 @@ def test_optimisers_keep_their_state_in_float32(dtype, method):
     data = numbers(dtype, 30, 4)
     w = graphc.shared(stored(np.full(4, 0.5), dtype), "w")
     loss = T.mean(T.sqr(T.dot(T.constant(data), w) - 1))
-    updates = getattr(graphc.optim, method)(loss, [w], learning_rate=graphc.shared(0.05))
+    rate = graphc.shared(5.0 if method == "adadelta" else 0.05)  # its first steps are short
+    updates = getattr(graphc.optim, method)(loss, [w], learning_rate=rate)
     assert {s.dtype for s, _ in updates if s is not w} <= {"float32", "int64"}
     step = graphc.function([], loss, updates=updates, mode="numpy")
     losses = [float(plain(step())) for _ in range(20)]
