@@ -22,6 +22,7 @@ from graphc.compiled import Function
 from graphc.core.config import config
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph
+from graphc.core.halves import BFLOAT16, from_bfloat16, to_bfloat16
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable
 from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
@@ -32,8 +33,10 @@ from graphc.sharing import shared
 from graphc.subgraphs import OpFromGraph, elementwise
 
 __all__ = [
-    "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph", "Out",
+    "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
+    "Out",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
-    "pickling", "pp", "pprint", "shared", "tensor", "random", "sandbox",
+    "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
+    "sandbox",
 ]  # fmt: skip

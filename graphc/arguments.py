@@ -129,27 +129,27 @@ class Parameter:
         if type(value) is np.ndarray and value.dtype == native:
             array = value if value.dtype.isnative else value.astype(native)
         else:
-            array = self._cast(value, native)
+            array = self._cast(value)
         self._check_shape(array)
         return array
 
-    def _cast(self, value: Any, native: np.dtype[Any]) -> Array:
+    def _cast(self, value: Any) -> Array:
         array = self._read(value)
-        given = array.dtype.name
-        if given == native.name:
-            return array.astype(native, copy=False)
+        given = dtypes.name_of(array.dtype)
+        wanted = self.variable.dtype
+        if given == wanted:
+            return dtypes.convert(array, wanted)
         if self.strict:
-            self._refuse(f"its dtype must be {native.name} (strict=True), not {given}", "")
+            self._refuse(f"its dtype must be {wanted} (strict=True), not {given}", "")
         if self.allow_downcast is True and given not in dtypes.COMPLEX:
-            return array.astype(native)
-        if not may_become(value, array, native.name, self.allow_downcast):
+            return dtypes.convert(array, wanted)
+        if not may_become(value, array, wanted, self.allow_downcast):
             self._refuse(
                 f"it is declared {self.variable.type} and {_brief(value, array)} came: that "
                 "would lose precision",
-                f"pass numpy.asarray(value, {native.name!r}), or declare the function with "
-                "allow_input_downcast=True",
+                f"{pass_as(wanted)}, or declare the function with allow_input_downcast=True",
             )
-        return array.astype(native)
+        return dtypes.convert(array, wanted)
 
     def _read(self, value: Any) -> Array:
         if isinstance(value, Variable):
@@ -161,7 +161,7 @@ class Parameter:
             array = np.asarray(value)
         except ValueError as error:
             self._refuse(f"{type(value).__name__} is no array: {error}", "")
-        if array.dtype.name not in dtypes.ALL:
+        if dtypes.name_of(array.dtype) not in dtypes.ALL:
             self._refuse(
                 f"it is declared {self.variable.type} and {_brief(value, array)} came",
                 "pass a number, a list of numbers or an array",
@@ -194,7 +194,8 @@ def _brief(value: Any, array: Array) -> str:
     if np.ndim(array) == 0 and not isinstance(value, np.ndarray):
         return f"{type(value).__name__} {value!r}"
     kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-    return f"{kind} of dtype {array.dtype} and shape {array.shape}"
+    name = dtypes.name_of(array.dtype) if array.dtype.kind == "V" else array.dtype
+    return f"{kind} of dtype {name} and shape {array.shape}"
 
 
 def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> bool:
@@ -204,7 +205,7 @@ def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> b
     which have no dtype of their own, may if their values survive, or if only digits of a
     float are lost and `downcast` isn't False.
     """
-    source = array.dtype.name
+    source = dtypes.name_of(array.dtype)
     if fits(array, dtype):
         return True
     if isinstance(value, np.ndarray):
@@ -214,7 +215,16 @@ def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> b
     if source in dtypes.COMPLEX and dtype not in dtypes.COMPLEX:
         return False
     with np.errstate(all="ignore"):
-        return bool(np.array_equal(array.astype(dtype), array, equal_nan=source in dtypes.FLOATS))
+        array = dtypes.convert(array, dtypes.wide(source))
+        found = dtypes.convert(dtypes.convert(array, dtype), dtypes.wide(dtype))
+        return bool(np.array_equal(found, array, equal_nan=source in dtypes.FLOATS))
+
+
+def pass_as(dtype: str) -> str:
+    """What users do to an argument of another dtype."""
+    if dtype == "bfloat16":
+        return "pass graphc.to_bfloat16(value)"
+    return f"pass numpy.asarray(value, {dtype!r})"
 
 
 def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[Parameter, Any]:

@@ -24,6 +24,7 @@ from graphc.passes.specialise import (
     materialise,
     size_numbers,
     specialise,
+    widen,
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
@@ -148,7 +149,7 @@ class NativeProgram:
         shapes.update({s: s.storage.array.shape for s in self.shared})
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
         again = SIZED(sized.graph, sized.interner, [])
-        sized = expand(replace(sized, graph=again))
+        sized = expand(widen(replace(sized, graph=again)))
         simple = rewrite(sized.graph, EXPANDED, sized.interner, [])
         folded = fold_products(simple, sized.interner)
         return materialise(replace(sized, graph=folded))

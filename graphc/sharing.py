@@ -82,12 +82,13 @@ def _as_array(value: Any) -> Any:
             array = np.asarray(value)
         except (TypeError, ValueError):
             array = np.asarray(None)
-    if array.dtype.name not in dtypes.ALL:
+    name = dtypes.name_of(array.dtype)
+    if name not in dtypes.ALL:
         raise ArgumentError(
             f"shared: {type(value).__name__} {value!r} is not an array of numbers",
             "pass a number or an array", user_frames(),
         )  # fmt: skip
-    return array
+    return dtypes.convert(array, name) if name == "bfloat16" else array
 
 
 def is_shared(variable: Any) -> bool:

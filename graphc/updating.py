@@ -161,7 +161,7 @@ def _other_dtype(target: Variable, value: Variable, what: str) -> GraphError:
     if source.dtype == config.floatX and _makes_floats(source):
         text += f"; floats made of integers are floatX, now {config.floatX}"
     hint = f"cast it there: .astype({target.dtype!r})"
-    if dtypes.is_float(value.dtype):
+    if dtypes.is_float(value.dtype) and not dtypes.is_half(target.dtype):
         hint += f", or set graphc.config.floatX = {target.dtype!r} before declaring inputs"
     return DTypeError(text, hint, source.where or value.where or user_frames())
 

@@ -112,11 +112,6 @@ def _infer_weight(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 # --- meaning --------------------------------------------------------------------------
 
 
-def _wide(dtype: Any) -> Any:
-    """The dtype of sums: float16 is summed in float32."""
-    return np.result_type(dtype, np.float32) if dtype == np.float16 else dtype
-
-
 def padded(x: Any, kernel: Sequence[int], attrs: Attrs) -> Any:
     """Images with the zeros around them that a filter of a size wants."""
     pads = border_of(attrs["border"], kernel, attrs["dilation"])
@@ -152,7 +147,7 @@ def _times(a: Any, b: Any) -> Any:
 
 def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
     shape = _result_type(TensorType("", x.shape), TensorType("", w.shape), "", attrs).shape
-    groups, wide = attrs["groups"], _wide(x.dtype)
+    groups, wide = attrs["groups"], x.dtype
     image = padded(x, w.shape[2:], attrs)
     filters = w.astype(wide).reshape(groups, w.shape[0] // groups, *w.shape[1:])
     total = np.zeros((groups, w.shape[0] // groups, shape[0], *shape[2:]), wide)
@@ -164,7 +159,7 @@ def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
 
 
 def _numpy_input(g: Any, w: Any, *size: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(g.dtype)
+    groups, wide = attrs["groups"], g.dtype
     shape = (g.shape[0], groups * w.shape[1], *map(int, size))
     found = _result_type(TensorType("", shape), TensorType("", w.shape), "", attrs)
     _compare(found, TensorType("", g.shape))
@@ -183,7 +178,7 @@ def _numpy_input(g: Any, w: Any, *size: Any, **attrs: Any) -> Any:
 
 
 def _numpy_weight(x: Any, g: Any, *size: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(g.dtype)
+    groups, wide = attrs["groups"], g.dtype
     shape = (g.shape[1], x.shape[1] // groups, *map(int, size))
     found = _result_type(TensorType("", x.shape), TensorType("", shape), "", attrs)
     _compare(found, TensorType("", g.shape))

@@ -17,7 +17,7 @@ Number = bool | int | float | complex | np.generic
 
 def is_number(value: Any) -> bool:
     """Whether a value is a Python or NumPy scalar, whose dtype is weak."""
-    return isinstance(value, bool | int | float | complex | np.generic)
+    return isinstance(value, Number) and not isinstance(value, np.void)
 
 
 def as_variable(value: Any, dtype: str | None = None, name: str | None = None) -> Variable:

@@ -17,8 +17,7 @@ from graphc.ops.tiling import flip
 
 
 def _cumsum_numpy(x: Any, axis: int) -> Any:
-    wide = np.float32 if x.dtype == np.float16 else x.dtype
-    return np.cumsum(x, axis, dtype=wide).astype(x.dtype)
+    return np.cumsum(x, axis, dtype=x.dtype)
 
 
 def _backwards(x: Variable, axis: int) -> Variable:

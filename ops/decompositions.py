@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable, user_frames
 from graphc.core.op import NullGradient, Op, apply
@@ -95,17 +96,16 @@ def eigh(a: Any, UPLO: str = "L") -> tuple[Variable, Variable]:
 
 
 _eig_numpy = remembered(np.linalg.eig)
-_COMPLEX = {"float16": "complex64", "float32": "complex64", "float64": "complex128"}
+_COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 
 def _complex(infer: Any, part: int, name: str, formula: str) -> Op:
     def complex_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
         found: TensorType = infer(args, attrs)
-        return found.with_dtype(_COMPLEX[found.dtype])
+        return found.with_dtype(_COMPLEX[dtypes.wide(found.dtype)])
 
     def numpy(x: Any) -> Any:
-        wide = np.asarray(x, "float32") if x.dtype == np.float16 else x
-        return _eig_numpy(part, wide).astype(_COMPLEX[x.dtype.name])
+        return _eig_numpy(part, x).astype(_COMPLEX[x.dtype.name])
 
     return declare_host(name, complex_infer, numpy, None, formula)
 

@@ -89,12 +89,8 @@ def _divisors(size: Sequence[int], attrs: Attrs, dtype: Any) -> Any:
     return np.outer(rows[1] - rows[0], columns[1] - columns[0]).astype(dtype)
 
 
-def _wide(dtype: Any) -> Any:
-    return np.dtype("float32") if dtype == np.float16 else dtype
-
-
 def _pool_numpy(x: Any, **attrs: Any) -> Any:
-    size, wide = x.shape[2:], _wide(x.dtype)
+    size, wide = x.shape[2:], x.dtype
     shape = (*x.shape[:2], *_sizes(size, attrs))
     total = np.zeros(shape, wide)
     for rows, columns, inside in _taps(size, attrs):
@@ -104,7 +100,7 @@ def _pool_numpy(x: Any, **attrs: Any) -> Any:
 
 
 def _back_numpy(g: Any, height: Any, width: Any, **attrs: Any) -> Any:
-    size, wide = (int(height), int(width)), _wide(g.dtype)
+    size, wide = (int(height), int(width)), g.dtype
     scaled = g / _divisors(size, attrs, wide)
     total = np.zeros((*g.shape[:2], *size), wide)
     for rows, columns, inside in _taps(size, attrs):
@@ -128,7 +124,7 @@ def _max_numpy(x: Any, **attrs: Any) -> Any:
 
 
 def _max_back_numpy(x: Any, y: Any, g: Any, **attrs: Any) -> Any:
-    total = np.zeros(x.shape, _wide(g.dtype))
+    total = np.zeros(x.shape, g.dtype)
     for rows, columns, inside in _taps(x.shape[2:], attrs):
         if inside.any():
             hit = inside & (x[:, :, rows[:, None], columns] == y)
@@ -137,7 +133,7 @@ def _max_back_numpy(x: Any, y: Any, g: Any, **attrs: Any) -> Any:
 
 
 def _max_pick_numpy(x: Any, y: Any, c: Any, **attrs: Any) -> Any:
-    total = np.zeros(y.shape, _wide(c.dtype))
+    total = np.zeros(y.shape, c.dtype)
     for rows, columns, inside in _taps(x.shape[2:], attrs):
         if inside.any():
             hit = inside & (x[:, :, rows[:, None], columns] == y)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,8 +40,6 @@ def _sum_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Varia
 
 
 def _sum_numpy(x: Any, axes: Axes) -> Any:
-    if x.dtype == np.float16:
-        return np.sum(x, axis=axes, dtype="float32").astype(x.dtype)
     return np.sum(x, axis=axes, dtype=x.dtype)
 
 
@@ -209,10 +208,25 @@ def mean(
     inner = out
     if acc_dtype is not None:
         inner = dtypes.float_for(dtypes.canonical(acc_dtype))
+    inner = dtypes.wide(inner)
     total = _add_up(_sum, cast(variable, inner), axes, None, keepdims, None)
     return cast(total / count(variable, axes, inner), out)  # type: ignore[operator]
 
 
+def in_float32(function: Callable[..., Variable]) -> Callable[..., Variable]:
+    """Have all of a composed op of float16 or bfloat16 computed in float32, and rounded once."""
+
+    @functools.wraps(function)
+    def composed(x: Any, *more: Any, **options: Any) -> Variable:
+        variable = as_variable(x)
+        if not dtypes.is_half(variable.dtype):
+            return function(variable, *more, **options)
+        return cast(function(cast(variable, "float32"), *more, **options), variable.dtype)
+
+    return composed
+
+
+@in_float32
 def var(
     x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -225,6 +239,7 @@ def var(
     return total / (count(variable, axes, variable.dtype) - ddof)  # type: ignore[operator]
 
 
+@in_float32
 def std(
     x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -244,6 +259,7 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return max(x, axis, keepdims) - min(x, axis, keepdims)  # type: ignore[operator, no-any-return]
 
 
+@in_float32
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """``log(sum(exp(x)))`` without overflow."""
     variable = as_variable(x)
@@ -251,6 +267,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return log(sum(exp(variable), axis, keepdims=keepdims))
 
 
+@in_float32
 def norm(x: Any, L: float = 2, axis: Any = None) -> Variable:
     """The L-norm over `axis`; L may be infinite, and 0 counts what isn't zero."""
     variable = as_variable(x)

@@ -285,8 +285,6 @@ _lstsq = declare_host(
 
 
 def _rank_numpy(a: Any, rcond: float | None) -> Any:
-    if a.dtype == np.float16:
-        a = a.astype("float32")
     if rcond is None:
         rcond = np.finfo(a.dtype).eps * max(a.shape)
     s = np.linalg.svd(a, compute_uv=False)

@@ -63,12 +63,10 @@ def declare_host(
 
 
 def lapack(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A meaning that works in float32 where LAPACK has no float16, in the operands' dtype."""
+    """A meaning whose result has the operands' dtype."""
 
     def meaning(*args: Any, **attrs: Any) -> Any:
         dtype = np.result_type(*args)
-        if dtype == np.float16:
-            args = tuple(np.asarray(a, "float32") for a in args)
         found = np.asarray(function(*args, **attrs))
         return found.astype(dtype, copy=False) if found.dtype.kind == "f" else found
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.core import dtypes
 from graphc.core.errors import Frame, ShapeError
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
 from graphc.core.op import Expand, apply, building_with
 from graphc.ops.broadcast import alloc
-from graphc.ops.elementwise import abs_, copy_, sub
+from graphc.ops.elementwise import abs_, cast, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import expand_axes
@@ -150,6 +151,26 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
     if op.name == "sum_like":
         return sum_to(args[0], args[1].type.shape)
     return apply(op, args, v.attrs)
+
+
+def widen(sized: Sized) -> Sized:
+    """The graph with float32 wherever float16 and bfloat16 are computed with.
+
+    Each op's result is rounded, as its meaning says, whatever it comes to be fused with.
+    What moves values moves them as they are.
+    """
+
+    def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
+        assert v.op is not None
+        halves = any(dtypes.is_half(a.dtype) for a in args)
+        if not halves or not v.op.widens or v.attrs.get("mode") == "set":
+            return apply(v.op, args, v.attrs)
+        found = apply(v.op, [cast(a, dtypes.wide(a.dtype)) for a in args], v.attrs)
+        return cast(found, v.dtype)
+
+    if not any(dtypes.is_half(v.dtype) for v in sized.graph.nodes()):
+        return sized
+    return _rebuilt(sized, visit)
 
 
 def expand(sized: Sized) -> Sized:

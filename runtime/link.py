@@ -144,7 +144,8 @@ def view_of(
     dtype: str, inputs: Sequence[Array], outputs: Sequence[Array],
 ) -> Array:  # fmt: skip
     """A NumPy view of a value's memory, for host steps."""
-    item = dtypes.numpy_dtype(dtype).itemsize
+    kind = dtypes.numpy_dtype(dtype)
+    item = kind.itemsize
     owner: Any
     if place.kind == "arena":
         owner, offset = linked.arena, offset + place.index
@@ -159,8 +160,8 @@ def view_of(
     flat = np.asarray(owner)
     start = flat.reshape(-1).view("uint8") if flat.flags.c_contiguous else flat
     return np.ndarray(
-        tuple(shape), dtype, buffer=start.data, offset=offset,
+        tuple(shape), kind, buffer=start.data, offset=offset,
         strides=tuple(s * item for s in strides),
-    ) if flat.size else np.zeros(tuple(shape), dtype)  # fmt: skip
+    ) if flat.size else np.zeros(tuple(shape), kind)  # fmt: skip
 
 

@@ -28,7 +28,7 @@ def numbers(dtype, shape, rng):
     values = (
         rng.uniform(0.1, 0.9, shape) if dtypes.is_continuous(dtype) else rng.randint(1, 3, shape)
     )
-    return np.asarray(values).astype(dtype)
+    return dtypes.convert(values, dtype)
 
 
 def check_types(build, arrays):
@@ -46,7 +46,8 @@ def check_types(build, arrays):
             with np.errstate(all="ignore"):
                 found = v.op.numpy(*(values[a] for a in v.args), **v.attrs)
             found = np.asarray(found)
-            assert found.dtype == v.dtype, f"{v.op.name} declares {v.type}, gives {found.dtype}"
+            given = dtypes.name_of(found.dtype)
+            assert given == v.dtype, f"{v.op.name} declares {v.type}, gives {given}"
             shape = tuple(n if n is not None else m for n, m in zip(v.type.shape, found.shape))
             assert shape == found.shape, f"{v.op.name} declares {v.type}, gives {found.shape}"
             values[v] = found
@@ -120,8 +121,8 @@ def test_integers_meet_as_in_numpy(name):
         assert found.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("source", dtypes.ALL)
-@pytest.mark.parametrize("target", dtypes.ALL)
+@pytest.mark.parametrize("source", [d for d in dtypes.ALL if d != "bfloat16"])
+@pytest.mark.parametrize("target", [d for d in dtypes.ALL if d != "bfloat16"])
 def test_casts(source, target):
     array = numbers(source, (2, 3), np.random.RandomState(0))
     if source in dtypes.COMPLEX and target not in dtypes.COMPLEX:

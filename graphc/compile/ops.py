@@ -63,12 +63,12 @@ class HostFunction:
 
     def _checked(self, k: int, array: Any) -> Any:
         wanted = self.otypes[k]
-        lossy = dtypes.promote([array.dtype.name, wanted.dtype]) != wanted.dtype
+        lossy = dtypes.promote([dtypes.canonical(array.dtype), wanted.dtype]) != wanted.dtype
         if array.ndim != wanted.ndim or lossy:
             raise TypeError(
                 f"result {k} is {array.dtype}{list(array.shape)}, and its otype is {wanted}"
             )
-        return array.astype(wanted.dtype, copy=False)
+        return dtypes.convert(array, wanted.dtype)
 
     def _op(self, k: int) -> PartOp:
         count, wanted = len(self.itypes), self.otypes[k]
