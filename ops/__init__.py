@@ -10,6 +10,7 @@ from graphc.ops import (
     axes,
     broadcast,
     complexes,
+    compressed,
     contractions,
     control,
     conv,
@@ -49,7 +50,7 @@ FAMILIES = (
 )  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "conv", "convert",
+    "FAMILIES", "axes", "broadcast", "complexes", "compressed", "contractions", "control", "conv", "convert",
     "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
     "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
     "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
