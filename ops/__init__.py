@@ -39,6 +39,9 @@ from graphc.ops import (
     reduce,
     shape,
     solvers,
+    sparse,
+    sparse_math,
+    sparse_methods,
     special,
     tiling,
 )
@@ -53,6 +56,7 @@ __all__ = [
     "FAMILIES", "axes", "broadcast", "complexes", "compressed", "contractions", "control", "conv", "convert",
     "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
     "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
-    "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
+    "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "sparse",
+    "sparse_math", "sparse_methods", "special",
     "tiling", "inverses", "random",
 ]  # fmt: skip

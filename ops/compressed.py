@@ -217,6 +217,16 @@ _order = declare(
     Op("csr_order", lambda args, attrs: TensorType("int64", (_entries(args[0]),)), _order_numpy,
        Host(), formula="the entries' numbers in the order of columns, then rows", checks=True)
 )  # fmt: skip
+def _same_size_numpy(a: Any, b: Any) -> Any:
+    if a != b:
+        raise ValueError(f"the sizes {a} and {b} of sparse matrices differ")
+    return a
+
+
+_same_size = declare(
+    Op("same_size", lambda args, attrs: TensorType("int64", ()), _same_size_numpy, Host(),
+       formula="x, which must equal y", checks=True)
+)  # fmt: skip
 _OPS = {op.name: op for op in (_product, _turned, _sampled)}
 
 
@@ -249,3 +259,11 @@ def sampled_product(
 def order_by_minor(indices: Variable, indptr: Variable, minor: Variable) -> Variable:
     """The entries' numbers in the order of columns, then rows."""
     return apply(_order, (indices, indptr, minor), {})
+
+
+def same_size(a: Variable, b: Variable) -> Variable:
+    """A size that two matrices must share; checked at run time where it isn't known."""
+    known = static_int(a)
+    if known is not None and known == static_int(b):
+        return a
+    return apply(_same_size, (a, b), {})

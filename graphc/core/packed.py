@@ -68,7 +68,9 @@ class Packed:
     @property
     def is_input(self) -> bool:
         """Whether it is declared rather than computed, constant or shared."""
-        return type(self.values) is Variable and self.values.op is None
+        return type(self.values) is Variable and all(
+            p.op is None and not isinstance(p, SharedVariable) for p in self.parts
+        )
 
     @property
     def is_shared(self) -> bool:
@@ -107,12 +109,10 @@ def differentiable(variables: Any) -> Any:
     return variables
 
 
-def regrouped(like: Sequence[Any], found: Sequence[Any]) -> list[Any]:
-    """A flat list with as many entries put together as each packed variable of `like` has."""
-    result: list[Any] = []
+def regrouped(like: Sequence[Packed | None], found: Sequence[Any], method: str) -> list[Any]:
+    """A flat list with the parts of each packed variable made one by its `method`."""
     rest = iter(found)
-    for v in like:
-        result.append(
-            v.put_together([next(rest) for _ in v.parts]) if isinstance(v, Packed) else next(rest)
-        )
-    return result
+    return [
+        next(rest) if v is None else getattr(v, method)([next(rest) for _ in v.parts])
+        for v in like
+    ]
