@@ -100,7 +100,7 @@ def function(
         profile=config.profile if profile is None else bool(profile),
     )
     declaration = Declaration(
-        tuple(parameters), graph, structure, options, tuple(states),
+        tuple(p.in_graph(graph) for p in parameters), graph, structure, options, tuple(states),
         tuple(v if isinstance(v, Packed) else None for v in found) if packed else (),
     )  # fmt: skip
     return Function(declaration, compile_program(graph, options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.graph import Graph
 from graphc.core.node import (
     Array,
     Constant,
@@ -129,6 +130,10 @@ class Parameter:
         """The inputs of the graph that it stands for."""
         return (self.variable,)
 
+    def in_graph(self, graph: Graph) -> Parameter:
+        """The parameter with what it has to know about the graph."""
+        return self
+
     def arrays(self, value: Any) -> list[Array]:
         """`value` as the arrays of `parts`."""
         return [self.convert(value)]
@@ -202,16 +207,32 @@ class Parameter:
 
 @dataclass(frozen=True, eq=False)
 class PackedParameter(Parameter):
-    """An input that the graph sees as several tensors; sparse matrices are such."""
+    """An input that the graph sees as several tensors; sparse matrices are such.
+
+    A plan is made for sizes, and the number of entries seldom is the same twice: where the graph
+    allows it (`flexible`), values of another length than the first are lengthened.
+    """
+
+    flexible: bool = False
+    lengths: list[int] = field(default_factory=list)
 
     @property
     def parts(self) -> tuple[Variable, ...]:
         packed: Any = self.variable
         return tuple(p for p in packed.parts if not isinstance(p, Constant))
 
+    def in_graph(self, graph: Graph) -> Parameter:
+        packed: Any = self.variable
+        return replace(self, flexible=packed.may_lengthen(graph.roots))
+
     def arrays(self, value: Any) -> list[Array]:
         packed: Any = self.variable
         found = packed.take_apart(value, f"input {self.label}")
+        if self.flexible:
+            if not self.lengths:
+                self.lengths.append(len(found[0]))
+            if len(found[0]) != self.lengths[0]:
+                found = packed.lengthen(found)
         return [a for p, a in zip(packed.parts, found) if not isinstance(p, Constant)]
 
     def convert(self, value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core.errors import BadIndexError, GraphError, ShapeError
+from graphc.core.graph import toposort
 from graphc.core.node import Attrs, TensorType, Variable, describe
 from graphc.core.op import Host, Library, Op, apply, declare, static_int
 from graphc.ops.complexes import conj
@@ -59,9 +60,10 @@ def _matrix(data: Any, indices: Any, indptr: Any, minor: Any) -> Any:
     """A SciPy matrix."""
     from scipy.sparse import csr_matrix
 
-    _check(indices, indptr, int(minor), len(data))
+    count = min(int(indptr[-1]), len(data))  # of longer vectors, the first entries count
+    _check(indices[:count], indptr, int(minor), count)
     shape = (len(indptr) - 1, int(minor))
-    return csr_matrix((data, indices, indptr), shape=shape)
+    return csr_matrix((data[:count], indices[:count], indptr), shape=shape)
 
 
 def _plain(dense: Any, dtype: Any) -> Any:
@@ -217,6 +219,11 @@ _order = declare(
     Op("csr_order", lambda args, attrs: TensorType("int64", (_entries(args[0]),)), _order_numpy,
        Host(), formula="the entries' numbers in the order of columns, then rows", checks=True)
 )  # fmt: skip
+def _same_size_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    _same(static_int(args[0]), static_int(args[1]), "the sizes of sparse matrices differ")
+    return TensorType("int64", ())
+
+
 def _same_size_numpy(a: Any, b: Any) -> Any:
     if a != b:
         raise ValueError(f"the sizes {a} and {b} of sparse matrices differ")
@@ -224,7 +231,7 @@ def _same_size_numpy(a: Any, b: Any) -> Any:
 
 
 _same_size = declare(
-    Op("same_size", lambda args, attrs: TensorType("int64", ()), _same_size_numpy, Host(),
+    Op("same_size", _same_size_infer, _same_size_numpy, Host(),
        formula="x, which must equal y", checks=True)
 )  # fmt: skip
 _OPS = {op.name: op for op in (_product, _turned, _sampled)}
@@ -254,6 +261,24 @@ def sampled_product(
 ) -> Variable:
     """The elements of ``a b^T`` at the entries of a pattern."""
     return apply(_sampled, (indices, indptr, a, b, minor), {})
+
+
+def tolerates_more(roots: Sequence[Variable], data: Variable, indices: Variable) -> bool:
+    """Whether entries behind the last one that `indptr` counts would change nothing.
+
+    So it is where they only meet numbers and products, which leave them out.
+    """
+    longer = {data, indices}
+    for v in toposort(roots):
+        met = {k for k, a in enumerate(v.args) if a in longer}
+        if not met or (v.op in (_product, _turned) and met == {0, 1}):
+            continue
+        if v.op is None or not v.op.elementwise:
+            return False
+        if any(a.ndim and a not in longer for a in v.args):
+            return False
+        longer.add(v)
+    return longer.isdisjoint(roots)
 
 
 def order_by_minor(indices: Variable, indptr: Variable, minor: Variable) -> Variable:

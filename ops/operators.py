@@ -182,7 +182,7 @@ PROPERTIES: dict[str, Callable[[Variable], Any]] = {
 }
 
 
-GIVE_WAY = ("add", "sub", "mul", "truediv", "matmul", "pow", "floordiv", "mod")
+GIVE_WAY = ("__add__", "__sub__", "__mul__", "__matmul__")
 
 
 def _giving_way(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -197,8 +197,7 @@ def _giving_way(function: Callable[..., Any]) -> Callable[..., Any]:
 def install() -> None:
     """Give variables their operators and methods."""
     for name, function in METHODS.items():
-        yields = name in [f"__{operator}__" for operator in GIVE_WAY]
-        setattr(Variable, name, _giving_way(function) if yields else function)
+        setattr(Variable, name, _giving_way(function) if name in GIVE_WAY else function)
     for name, getter in PROPERTIES.items():
         setattr(Variable, name, property(getter))
 

@@ -21,7 +21,7 @@ from graphc.core.node import Array, Constant, TensorType, Variable, fits, user_f
 from graphc.core.op import static_int
 from graphc.core.packed import Packed, describe
 from graphc.ops.broadcast import zeros
-from graphc.ops.compressed import order_by_minor, rows_of
+from graphc.ops.compressed import order_by_minor, rows_of, tolerates_more
 from graphc.ops.convert import as_size, as_variable
 from graphc.ops.cumulative import cumsum
 from graphc.ops.elementwise import cast, maximum
@@ -110,6 +110,7 @@ class SparseVariable(Packed):
     """
 
     ndim = 2
+    labels = ("data", "indices", "indptr", "minor")
 
     def __init__(
         self, format: str, data: Variable, indices: Variable, indptr: Variable, minor: Variable,
@@ -203,6 +204,16 @@ class SparseVariable(Packed):
         return [np.ascontiguousarray(a, dtypes.numpy_dtype(d)) for a, d in zip(found, kinds)] + [
             np.asarray(minor, "int64")
         ]
+
+    def may_lengthen(self, roots: Sequence[Variable]) -> bool:
+        return tolerates_more(roots, self.data, self.indices)
+
+    def lengthen(self, arrays: list[Array]) -> list[Array]:
+        data, indices, *rest = arrays
+        count = len(data)
+        step = 1 << max(count.bit_length() - 3, 4)  # four lengths from a power of two to the next
+        more = -(-count // step) * step - count
+        return [*(np.concatenate([a, np.zeros(more, a.dtype)]) for a in (data, indices)), *rest]
 
     def _refuse(self, label: str, what: str, hint: str, kind: Any = DTypeError) -> None:
         raise kind(f"{label}: it is declared {self.type} and {what}", hint, self.where)

@@ -61,16 +61,19 @@ def _vector(name: str, index: str) -> str:
     return f"{name}[({index}) * {name}_step1]"
 
 
-def _row(before: list[str], entry: list[str], after: list[str], span: str = "low, high") -> Any:
-    """The loop over rows and their entries, whose column is `c`."""
+def _row(
+    before: list[str], entry: list[str], after: list[str], span: str = "low, high",
+    whole: bool = False,
+) -> list[str]:  # fmt: skip
+    """The loop over rows and their entries, whose column is `c`; `whole` if none is left over."""
     check = [
         f"start = int64({_vector('indptr', 'i')})",
         f"stop = int64({_vector('indptr', 'i + 1')})",
         "if start < 0 or stop < start or stop > entries or (i == 0 and start != 0):",
         *_indented(_fail(2, "start", "entries")),
-        "if i == rows - 1 and stop != entries:",
-        *_indented(_fail(2, "stop", "entries")),
     ]
+    if whole:
+        check += ["if i == rows - 1 and stop != entries:", *_indented(_fail(2, "stop", "entries"))]
     return [
         f"for i in range({span}):",
         *_indented([*check, *before, "for p in range(start, stop):", *_indented(entry), *after]),
@@ -97,18 +100,18 @@ def _step(p: Any, name: str, row: str) -> str:
 
 
 def _rows(p: Any) -> list[str]:
-    return list(_row([], ["out[p] = i"], []))
+    return _row([], ["out[p] = i"], [], whole=True)
 
 
 def _dot(p: Any) -> list[str]:
     value = _vector("data", "p")
     if p.single:
         entry = [*_column(), f"total = total + {value} * {_matrix('b', 'c', '0')}"]
-        return list(_row([f"total = {p.dtype}(0)"], entry, ["out[i] = total"]))
+        return _row([f"total = {p.dtype}(0)"], entry, ["out[i] = total"])
     clear = ["for j in range(columns):", f"    out[i * columns + j] = {p.dtype}(0)"]
     add = f"out[i * columns + j] = out[i * columns + j] + value * {_step(p, 'b', 'c')}"
     entry = [*_column(), f"value = {value}", "for j in range(columns):", f"    {add}"]
-    return list(_row(clear, entry, []))
+    return _row(clear, entry, [])
 
 
 def _turned(p: Any) -> list[str]:
@@ -127,7 +130,7 @@ def _sampled(p: Any) -> list[str]:
     total = f"total = total + {_step(p, 'a', 'i')} * {_step(p, 'b', 'c')}"
     entry = [*_column(), f"total = {p.dtype}(0)", "for j in range(columns):", f"    {total}",
              "out[p] = total"]  # fmt: skip
-    return list(_row([], entry, []))
+    return _row([], entry, [], whole=True)
 
 
 _BODIES = {

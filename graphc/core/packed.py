@@ -23,10 +23,13 @@ class Packed:
         For listings and messages.
     where : tuple of Frame
         The user's lines that made it.
+    labels : tuple of str
+        What the parts are called.
     """
 
     name: str | None
     where: tuple[Frame, ...]
+    labels: tuple[str, ...]
     __array_priority__ = 1001
     __array_ufunc__ = None
 
@@ -59,6 +62,14 @@ class Packed:
 
     def take_apart(self, value: Any, label: str) -> list[Array]:
         """A call's argument as the arrays of the parts, or an error that names `label`."""
+        raise NotImplementedError
+
+    def may_lengthen(self, roots: Sequence[Variable]) -> bool:
+        """Whether graphs with these roots compute the same from arrays with more than they need."""
+        return False
+
+    def lengthen(self, arrays: list[Array]) -> list[Array]:
+        """The arrays of a value, longer: to one of few lengths, so that they share plans."""
         raise NotImplementedError
 
     def put_together(self, arrays: Sequence[Array]) -> Any:
