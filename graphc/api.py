@@ -11,8 +11,8 @@ from graphc.compiled import Declaration, Function
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, MissingInputError, UnusedInputError
 from graphc.core.graph import Graph, ancestors, substitute, toposort
-from graphc.core.packed import Packed, flat, regrouped
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
+from graphc.core.packed import Packed, flat, regrouped
 from graphc.modes import compile_program, read_mode
 from graphc.program import Options
 from graphc.updating import default_updates, fit_update, read_givens, read_updates

@@ -53,9 +53,9 @@ FAMILIES = (
 )  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "axes", "broadcast", "complexes", "compressed", "contractions", "control", "conv", "convert",
-    "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
-    "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
+    "FAMILIES", "axes", "broadcast", "complexes", "compressed", "contractions", "control", "conv",
+    "convert", "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids",
+    "index", "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
     "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "sparse",
     "sparse_math", "sparse_methods", "special",
     "tiling", "inverses", "random",

@@ -182,22 +182,32 @@ class SparseVariable(Packed):
 
     def take_apart(self, value: Any, label: str) -> list[Array]:
         if not is_scipy(value):
-            self._refuse(label, f"a {type(value).__name__} came",
-                         f"pass scipy.sparse.{self.format}_matrix(value)")  # fmt: skip
+            self._refuse(
+                label, f"a {type(value).__name__} came",
+                f"pass scipy.sparse.{self.format}_matrix(value)",
+            )  # fmt: skip
         if value.format != self.format or value.ndim != 2:
-            self._refuse(label, f"a matrix in the format {value.format!r} came",
-                         f"pass value.to{self.format}()")  # fmt: skip
+            self._refuse(
+                label, f"a matrix in the format {value.format!r} came",
+                f"pass value.to{self.format}()",
+            )  # fmt: skip
         if value.dtype != self.dtype and not fits(value.data, self.dtype):
-            self._refuse(label, f"a matrix of {value.dtype} came: that would lose precision",
-                         f"pass value.astype({self.dtype!r})")  # fmt: skip
+            self._refuse(
+                label, f"a matrix of {value.dtype} came: that would lose precision",
+                f"pass value.astype({self.dtype!r})",
+            )  # fmt: skip
         declared = self.type.shape
         if any(n is not None and n != m for n, m in zip(declared, value.shape)):
-            self._refuse(label, f"a matrix of shape {value.shape} came",
-                         "declare the axis with an open size (None) if it varies", ShapeError)  # fmt: skip
+            self._refuse(
+                label, f"a matrix of shape {value.shape} came",
+                "declare the axis with an open size (None) if it varies", ShapeError,
+            )  # fmt: skip
         count = int(value.indptr[-1])
         if max(count, *value.shape) > LONGEST:
-            self._refuse(label, f"a matrix of shape {value.shape} with {count} entries came",
-                         f"sizes and entries are limited to {LONGEST}", ShapeError)  # fmt: skip
+            self._refuse(
+                label, f"a matrix of shape {value.shape} with {count} entries came",
+                f"sizes and entries are limited to {LONGEST}", ShapeError,
+            )  # fmt: skip
         found = (value.data[:count], value.indices[:count], value.indptr)
         minor = _turn(self.format, value.shape)[1]
         kinds = (self.dtype, self.indices.dtype, self.indptr.dtype, "int64")

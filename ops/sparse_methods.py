@@ -184,7 +184,8 @@ def _mean(x: SparseVariable, axis: int | None = None) -> Variable:
 METHODS: dict[str, Callable[..., Any]] = {
     "__add__": add, "__radd__": lambda a, b: add(b, a), "__sub__": sub,
     "__rsub__": lambda a, b: sub(b, a), "__mul__": mul, "__rmul__": lambda a, b: mul(b, a),
-    "__matmul__": dot, "__rmatmul__": lambda a, b: dot(b, a), "__neg__": neg, "__pos__": lambda a: a,
+    "__matmul__": dot, "__rmatmul__": lambda a, b: dot(b, a), "__neg__": neg,
+    "__pos__": lambda a: a,
     "__abs__": STRUCTURED["structured_abs"], "__truediv__": _divided,
     "__rtruediv__": lambda a, b: e.true_div(b, a), "__pow__": _power,
     "__getitem__": index, "product": staticmethod(dot), "dot": dot, "toarray": dense_from_sparse,

@@ -15,14 +15,20 @@ OPERANDS = {
     "csr_rows": (0,), "csr_dot": (0, 1, 2, 3, 4), "csr_dot_turned": (0, 1, 2, 3),
     "csr_sampled_dot": (0, 1, 2, 3, 4),
 }  # fmt: skip
-NAMES = {"csr_dot": {3: "b"}, "csr_dot_turned": {3: "b"}, "csr_sampled_dot": {2: "a", 3: "b"}}
+DENSE = {"csr_dot": (3,), "csr_dot_turned": (3,), "csr_sampled_dot": (2, 3)}
+NAMES = {
+    "csr_rows": ("indptr",), "csr_dot": ("data", "indices", "indptr", "b", "minor"),
+    "csr_dot_turned": ("data", "indices", "indptr", "b"),
+    "csr_sampled_dot": ("indices", "indptr", "a", "b", "minor"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Request:
     """What a kernel is made of.
 
-    `adjacent` are the dense matrices whose rows lie together; `single`: they have one column.
+    `adjacent` are the vectors, and the rows of matrices, whose elements lie side by side;
+    `single`: the dense matrix has one column.
     """
 
     name: str
@@ -49,7 +55,7 @@ def compressed_step(
     """The step of an op on compressed rows, and at which words its operands' addresses are."""
     assert v.op is not None
     name, args = v.op.name, v.args
-    dense = NAMES.get(name, {})
+    dense = DENSE.get(name, ())
     columns = shape_of(args[max(dense)])[1] if dense else 1
     words: list[Word] = []
     starts: list[int] = []
@@ -67,8 +73,8 @@ def compressed_step(
     used = [args[k] for k in OPERANDS[name]]
     request = Request(
         name, v.dtype, tuple(a.dtype for a in used),
-        tuple(label for k, label in dense.items()
-              if columns == 1 or layouts[OPERANDS[name].index(k)].strides[1] == 1),
+        tuple(label for label, layout in zip(NAMES[name], layouts)
+              if layout.shape[-1:] == (1,) or layout.strides[-1:] == (1,)),
         columns == 1,
     )  # fmt: skip
     step = Step(

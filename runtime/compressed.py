@@ -57,18 +57,18 @@ def _indented(lines: list[str], by: int = 1) -> list[str]:
     return [f"{'    ' * by}{line}" for line in lines]
 
 
-def _vector(name: str, index: str) -> str:
-    return f"{name}[({index}) * {name}_step1]"
+def _vector(p: Any, name: str, index: str) -> str:
+    return f"{name}[{index}]" if name in p.adjacent else f"{name}[({index}) * {name}_step1]"
 
 
 def _row(
-    before: list[str], entry: list[str], after: list[str], span: str = "low, high",
+    p: Any, before: list[str], entry: list[str], after: list[str], span: str = "low, high",
     whole: bool = False,
 ) -> list[str]:  # fmt: skip
     """The loop over rows and their entries, whose column is `c`; `whole` if none is left over."""
     check = [
-        f"start = int64({_vector('indptr', 'i')})",
-        f"stop = int64({_vector('indptr', 'i + 1')})",
+        f"start = int64({_vector(p, 'indptr', 'i')})",
+        f"stop = int64({_vector(p, 'indptr', 'i + 1')})",
         "if start < 0 or stop < start or stop > entries or (i == 0 and start != 0):",
         *_indented(_fail(2, "start", "entries")),
     ]
@@ -80,9 +80,9 @@ def _row(
     ]
 
 
-def _column() -> list[str]:
+def _column(p: Any) -> list[str]:
     return [
-        f"c = int64({_vector('indices', 'p')})",
+        f"c = int64({_vector(p, 'indices', 'p')})",
         "if c < 0 or c >= minor_size:",
         *_indented(_fail(3, "c", "minor_size")),
     ]
@@ -100,37 +100,42 @@ def _step(p: Any, name: str, row: str) -> str:
 
 
 def _rows(p: Any) -> list[str]:
-    return _row([], ["out[p] = i"], [], whole=True)
+    return _row(p, [], ["out[p] = i"], [], whole=True)
 
 
 def _dot(p: Any) -> list[str]:
-    value = _vector("data", "p")
+    value = _vector(p, "data", "p")
     if p.single:
-        entry = [*_column(), f"total = total + {value} * {_matrix('b', 'c', '0')}"]
-        return _row([f"total = {p.dtype}(0)"], entry, ["out[i] = total"])
+        entry = [*_column(p), f"total = total + {value} * {_matrix('b', 'c', '0')}"]
+        return _row(p, [f"total = {p.dtype}(0)"], entry, ["out[i] = total"])
     clear = ["for j in range(columns):", f"    out[i * columns + j] = {p.dtype}(0)"]
     add = f"out[i * columns + j] = out[i * columns + j] + value * {_step(p, 'b', 'c')}"
-    entry = [*_column(), f"value = {value}", "for j in range(columns):", f"    {add}"]
-    return _row(clear, entry, [])
+    entry = [*_column(p), f"value = {value}", "for j in range(columns):", f"    {add}"]
+    return _row(p, clear, entry, [])
 
 
 def _turned(p: Any) -> list[str]:
+    if p.single:
+        before = [f"given = {_matrix('b', 'i', '0')}"]
+        add = f"out[c] = out[c] + {_vector(p, 'data', 'p')} * given"
+        clear = ["for i in range(minor_size):", f"    out[i] = {p.dtype}(0)"]
+        return [*clear, *_row(p, before, [*_column(p), add], [], "rows")]
     clear = [
         "for i in range(minor_size):",
         "    for j in range(low, high):",
         f"        out[i * columns + j] = {p.dtype}(0)",
     ]
     add = f"out[c * columns + j] = out[c * columns + j] + value * {_step(p, 'b', 'i')}"
-    entry = [*_column(), f"value = {_vector('data', 'p')}", "for j in range(low, high):",
+    entry = [*_column(p), f"value = {_vector(p, 'data', 'p')}", "for j in range(low, high):",
              f"    {add}"]  # fmt: skip
-    return [*clear, *_row([], entry, [], "rows")]
+    return [*clear, *_row(p, [], entry, [], "rows")]
 
 
 def _sampled(p: Any) -> list[str]:
     total = f"total = total + {_step(p, 'a', 'i')} * {_step(p, 'b', 'c')}"
-    entry = [*_column(), f"total = {p.dtype}(0)", "for j in range(columns):", f"    {total}",
+    entry = [*_column(p), f"total = {p.dtype}(0)", "for j in range(columns):", f"    {total}",
              "out[p] = total"]  # fmt: skip
-    return _row([], entry, [], whole=True)
+    return _row(p, [], entry, [], whole=True)
 
 
 _BODIES = {
