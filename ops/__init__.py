@@ -42,6 +42,7 @@ from graphc.ops import (
     sparse,
     sparse_math,
     sparse_methods,
+    sparse_structure,
     special,
     tiling,
 )
@@ -57,6 +58,6 @@ __all__ = [
     "convert", "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids",
     "index", "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
     "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "sparse",
-    "sparse_math", "sparse_methods", "special",
+    "sparse_math", "sparse_methods", "sparse_structure", "special",
     "tiling", "inverses", "random",
 ]  # fmt: skip

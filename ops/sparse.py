@@ -20,14 +20,9 @@ from graphc.core.errors import ArgumentError, DTypeError, ShapeError
 from graphc.core.node import Array, Constant, TensorType, Variable, fits, user_frames
 from graphc.core.op import static_int
 from graphc.core.packed import Packed, describe
-from graphc.ops.broadcast import zeros
-from graphc.ops.compressed import order_by_minor, rows_of, tolerates_more
+from graphc.ops.compressed import tolerates_more
 from graphc.ops.convert import as_size, as_variable
-from graphc.ops.cumulative import cumsum
-from graphc.ops.elementwise import cast, maximum
-from graphc.ops.index import getitem, inc_subtensor
-from graphc.ops.join import concatenate
-from graphc.ops.ordering import searchsorted, unique
+from graphc.ops.elementwise import cast
 from graphc.ops.shape import dim, make_vector
 
 FORMATS = ("csr", "csc")
@@ -75,7 +70,7 @@ class SparseType:
     def __call__(self, name: str | None = None) -> SparseVariable:
         """A new input of this type."""
         label = name or "sparse"
-        major, minor = _turn(self.format, self.shape)
+        major, minor = turn(self.format, self.shape)
         pointers = None if major is None else major + 1
         return SparseVariable(
             self.format,
@@ -92,7 +87,7 @@ class SparseType:
         return f"{self.format} {self.dtype}[{sizes}]"
 
 
-def _turn(format: str, pair: Sequence[Any]) -> tuple[Any, Any]:
+def turn(format: str, pair: Sequence[Any]) -> tuple[Any, Any]:
     """Rows and columns as major and minor, and back."""
     return (pair[0], pair[1]) if format == "csr" else (pair[1], pair[0])
 
@@ -124,7 +119,7 @@ class SparseVariable(Packed):
     def type(self) -> SparseType:
         pointers = self.indptr.type.shape[0]
         major = None if pointers is None else pointers - 1
-        shape = _turn(self.format, (major, static_int(self.minor)))
+        shape = turn(self.format, (major, static_int(self.minor)))
         return SparseType(self.format, self.dtype, shape)
 
     @property
@@ -173,11 +168,6 @@ class SparseVariable(Packed):
         """How many entries are stored."""
         return dim(self.data, 0)
 
-    @property
-    def T(self) -> SparseVariable:
-        """The transposed matrix: the same vectors in the other format."""
-        return transpose(self)
-
     # --- at the doors of functions ----------------------------------------------------
 
     def take_apart(self, value: Any, label: str) -> list[Array]:
@@ -209,7 +199,7 @@ class SparseVariable(Packed):
                 f"sizes and entries are limited to {LONGEST}", ShapeError,
             )  # fmt: skip
         found = (value.data[:count], value.indices[:count], value.indptr)
-        minor = _turn(self.format, value.shape)[1]
+        minor = turn(self.format, value.shape)[1]
         kinds = (self.dtype, self.indices.dtype, self.indptr.dtype, "int64")
         return [np.ascontiguousarray(a, dtypes.numpy_dtype(d)) for a, d in zip(found, kinds)] + [
             np.asarray(minor, "int64")
@@ -232,7 +222,7 @@ class SparseVariable(Packed):
         import scipy.sparse
 
         data, indices, indptr, minor = arrays
-        shape = _turn(self.format, (len(indptr) - 1, int(minor)))
+        shape = turn(self.format, (len(indptr) - 1, int(minor)))
         kind = getattr(scipy.sparse, f"{self.format}_matrix")
         return kind((data, indices, indptr), shape=shape, copy=False)
 
@@ -335,7 +325,7 @@ def _csm(format: str, data: Any, indices: Any, indptr: Any, shape: Any) -> Spars
                 f", not {v!r}: {v.type}", at=user_frames(),
             )  # fmt: skip
     rows, columns = shape if isinstance(shape, list | tuple) else (shape[0], shape[1])
-    major, minor = _turn(format, (as_size(rows, "rows"), as_size(columns, "columns")))
+    major, minor = turn(format, (as_size(rows, "rows"), as_size(columns, "columns")))
     known, count = static_int(major), pointers.type.shape[0]
     if None not in (known, count) and count != known + 1:  # type: ignore[operator]
         raise ShapeError(
@@ -361,53 +351,3 @@ def CSR(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:
 def CSC(data: Any, indices: Any, indptr: Any, shape: Any) -> SparseVariable:
     """A matrix in compressed columns from its vectors and its two sizes; see `CSR`."""
     return _csm("csc", data, indices, indptr, shape)
-
-
-# --- structure ------------------------------------------------------------------------
-
-
-def coordinates(x: SparseVariable) -> tuple[Variable, Variable]:
-    """The row and the column of every entry."""
-    return _turn(x.format, (rows_of(x.indptr, x.indices), cast(x.indices, "int64")))
-
-
-def pointers(major: Variable, size: Variable) -> Variable:
-    """`indptr` for entries whose places along the major axis are given."""
-    counts = inc_subtensor(getitem(zeros((size,), "int64"), major), 1)
-    return concatenate([as_variable(np.zeros(1, "int64")), cumsum(counts)])
-
-
-def from_coordinates(
-    format: str, rows: Variable, columns: Variable, data: Variable, shape: Sequence[Variable]
-) -> SparseVariable:
-    """A matrix with the sums of the values that have the same place; sorted."""
-    major, minor = _turn(format, (rows, columns))
-    count, width = _turn(format, shape)
-    wide = maximum(width, 1)
-    keys = major * wide + minor  # type: ignore[operator]
-    different = unique(keys)
-    place = searchsorted(different, keys)
-    values = inc_subtensor(getitem(zeros((dim(different, 0),), data.dtype), place), data)
-    return SparseVariable(
-        format, values, different % wide, pointers(different // wide, count), width
-    )
-
-
-def transpose(x: Any) -> SparseVariable:
-    """The transposed matrix, in the other format; nothing is computed."""
-    matrix = as_sparse_variable(x)
-    other = "csc" if matrix.format == "csr" else "csr"
-    return SparseVariable(other, *matrix.parts)
-
-
-def convert(x: Any, format: str) -> SparseVariable:
-    """The same matrix in a format."""
-    matrix = as_sparse_variable(x)
-    if format not in FORMATS:
-        raise ArgumentError(f"a format is 'csr' or 'csc', not {format!r}", at=user_frames())
-    if matrix.format == format:
-        return matrix
-    order = order_by_minor(matrix.indices, matrix.indptr, matrix.minor)
-    places = getitem(rows_of(matrix.indptr, matrix.indices), order)
-    starts = pointers(cast(matrix.indices, "int64"), matrix.minor)
-    return SparseVariable(format, getitem(matrix.data, order), places, starts, matrix.major)

@@ -30,13 +30,13 @@ from graphc.ops.masks import mask_positions
 from graphc.ops.ordering import searchsorted
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, dimshuffle
-from graphc.ops.sparse import (
-    SparseVariable,
-    as_sparse_variable,
+from graphc.ops.sparse import SparseVariable, as_sparse_variable, is_scipy
+from graphc.ops.sparse_structure import (
     convert,
     coordinates,
+    dense_from_sparse,
+    ensure_sorted_indices,
     from_coordinates,
-    is_scipy,
     pointers,
     transpose,
 )
@@ -46,61 +46,6 @@ from graphc.ops.tiling import repeat
 def is_sparse(x: Any) -> bool:
     """Whether something is a sparse variable, or a sparse matrix of SciPy."""
     return isinstance(x, SparseVariable) or is_scipy(x)
-
-
-# --- dense and sparse -----------------------------------------------------------------
-
-
-def dense_from_sparse(x: Any) -> Variable:
-    """The matrix with its zeros, as a dense variable; equal places are added up."""
-    matrix = as_sparse_variable(x)
-    empty = zeros((matrix.rows, matrix.columns), matrix.dtype)
-    return inc_subtensor(getitem(empty, coordinates(matrix)), matrix.data)
-
-
-def _from_dense(x: Any, format: str) -> SparseVariable:
-    dense = as_variable(x)
-    if dense.ndim != 2:
-        raise ShapeError(
-            f"{format}_from_dense takes a matrix, not {describe_dense(dense)}", at=user_frames()
-        )
-    if format == "csc":
-        return transpose(_from_dense(dimshuffle(dense, 1, 0), "csr"))
-    mask = e.neq(dense, 0)
-    rows, columns = mask_positions(mask)
-    starts = concatenate([as_variable(np.zeros(1, "int64")), cumsum(sum_(mask, axis=1))])
-    data = getitem(dense, (rows, columns))
-    return SparseVariable("csr", data, columns, starts, dim(dense, 1))
-
-
-def csr_from_dense(x: Any) -> SparseVariable:
-    """The elements that are not 0, in compressed rows."""
-    return _from_dense(x, "csr")
-
-
-def csc_from_dense(x: Any) -> SparseVariable:
-    """The elements that are not 0, in compressed columns."""
-    return _from_dense(x, "csc")
-
-
-def remove0(x: Any) -> SparseVariable:
-    """The matrix without the entries that are stored and 0."""
-    matrix = as_sparse_variable(x)
-    (kept,) = mask_positions(e.neq(matrix.data, 0))
-    row, column = coordinates(matrix)
-    major = getitem(row if matrix.format == "csr" else column, kept)
-    picked = (getitem(v, kept) for v in (matrix.data, matrix.indices))
-    return SparseVariable(matrix.format, *picked, pointers(major, matrix.major), matrix.minor)
-
-
-def ensure_sorted_indices(x: Any) -> SparseVariable:
-    """The matrix with sorted indices and each place once; values of one place are added up."""
-    matrix = as_sparse_variable(x)
-    shape = matrix.rows, matrix.columns
-    return from_coordinates(matrix.format, *coordinates(matrix), matrix.data, shape)
-
-
-clean = ensure_sorted_indices
 
 
 # --- products -------------------------------------------------------------------------

@@ -23,17 +23,9 @@ from graphc.ops.join import concatenate
 from graphc.ops.make import arange
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, dimshuffle
-from graphc.ops.sparse import (
-    SparseVariable,
-    as_sparse_variable,
-    convert,
-    coordinates,
-    pointers,
-    transpose,
-)
+from graphc.ops.sparse import SparseVariable, as_sparse_variable
 from graphc.ops.sparse_math import (
     add,
-    dense_from_sparse,
     diag,
     dot,
     is_sparse,
@@ -44,6 +36,13 @@ from graphc.ops.sparse_math import (
     sp_zeros_like,
     spread,
     sub,
+)
+from graphc.ops.sparse_structure import (
+    convert,
+    coordinates,
+    dense_from_sparse,
+    pointers,
+    transpose,
 )
 
 # --- functions of stored entries ------------------------------------------------------
@@ -196,3 +195,4 @@ METHODS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 for _name, _method in METHODS.items():
     setattr(SparseVariable, _name, _method)
+SparseVariable.T = property(transpose, doc="The transposed matrix.")  # type: ignore[attr-defined]

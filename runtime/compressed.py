@@ -106,7 +106,7 @@ def _rows(p: Any) -> list[str]:
 def _dot(p: Any) -> list[str]:
     value = _vector(p, "data", "p")
     if p.single:
-        entry = [*_column(p), f"total = total + {value} * {_matrix('b', 'c', '0')}"]
+        entry = [*_column(p), f"total = reduce_add(total, {value} * {_matrix('b', 'c', '0')})"]
         return _row(p, [f"total = {p.dtype}(0)"], entry, ["out[i] = total"])
     clear = ["for j in range(columns):", f"    out[i * columns + j] = {p.dtype}(0)"]
     add = f"out[i * columns + j] = out[i * columns + j] + value * {_step(p, 'b', 'c')}"
@@ -132,7 +132,11 @@ def _turned(p: Any) -> list[str]:
 
 
 def _sampled(p: Any) -> list[str]:
-    total = f"total = total + {_step(p, 'a', 'i')} * {_step(p, 'b', 'c')}"
+    if p.single:
+        value = f"given * {_matrix('b', 'c', '0')}"
+        before = [f"given = {_matrix('a', 'i', '0')}"]
+        return _row(p, before, [*_column(p), f"out[p] = {value}"], [], whole=True)
+    total = f"total = reduce_add(total, {_step(p, 'a', 'i')} * {_step(p, 'b', 'c')})"
     entry = [*_column(p), f"total = {p.dtype}(0)", "for j in range(columns):", f"    {total}",
              "out[p] = total"]  # fmt: skip
     return _row(p, [], entry, [], whole=True)

@@ -18,7 +18,6 @@ from graphc.ops.sparse import (
     as_sparse,
     as_sparse_or_tensor_variable,
     as_sparse_variable,
-    convert,
     csc_dmatrix,
     csc_fmatrix,
     csc_matrix,
@@ -26,23 +25,16 @@ from graphc.ops.sparse import (
     csr_fmatrix,
     csr_matrix,
     matrix,
-    transpose,
 )
 from graphc.ops.sparse_math import (
     add,
-    clean,
     col_scale,
-    csc_from_dense,
-    csr_from_dense,
-    dense_from_sparse,
     diag,
     dot,
-    ensure_sorted_indices,
     is_sparse,
     mul,
     multiply,
     neg,
-    remove0,
     row_scale,
     sampling_dot,
     sp_ones_like,
@@ -55,6 +47,16 @@ from graphc.ops.sparse_math import (
 )
 from graphc.ops.sparse_methods import STRUCTURED, hstack, structured, vstack
 from graphc.ops.sparse_methods import cast_sparse as cast
+from graphc.ops.sparse_structure import (
+    clean,
+    convert,
+    csc_from_dense,
+    csr_from_dense,
+    dense_from_sparse,
+    ensure_sorted_indices,
+    remove0,
+    transpose,
+)
 from graphc.sparse.shared import SparseSharedVariable
 
 enable_sparse = True
