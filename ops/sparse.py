@@ -250,6 +250,12 @@ class SparseVariable(Packed):
             )
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
+    def __iter__(self) -> Any:
+        raise TypeError(f"{describe(self)} can't be iterated over: take rows, x[i]")
+
+    def __contains__(self, item: Any) -> bool:
+        raise TypeError(f"'in' needs values, and {describe(self)} has none yet")
+
     def __len__(self) -> int:
         raise TypeError("the length of a sparse matrix is ambiguous: use x.shape[0] or x.nnz")
 
