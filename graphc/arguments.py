@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.graph import Graph
 from graphc.core.node import (
     Array,
     Constant,
@@ -21,6 +22,7 @@ from graphc.core.node import (
     type_name,
     user_frames,
 )
+from graphc.core.packed import Packed
 from graphc.ops.convert import as_variable, is_number
 
 
@@ -66,7 +68,7 @@ class In:
         strict: bool = False,
         allow_downcast: bool | None = None,
     ) -> None:
-        if not isinstance(variable, Variable):
+        if not isinstance(variable, Variable | Packed):
             raise ArgumentError(f"In: {variable!r} is not a variable", at=user_frames())
         if update is not None and value is None:
             raise ArgumentError(
@@ -123,7 +125,20 @@ class Parameter:
         """How messages name it."""
         return f"`{self.name}`" if self.name else f"number {self.position}"
 
-    def convert(self, value: Any) -> Array:
+    @property
+    def parts(self) -> tuple[Variable, ...]:
+        """The inputs of the graph that it stands for."""
+        return (self.variable,)
+
+    def in_graph(self, graph: Graph) -> Parameter:
+        """The parameter with what it has to know about the graph."""
+        return self
+
+    def arrays(self, value: Any) -> list[Array]:
+        """`value` as the arrays of `parts`."""
+        return [self.convert(value)]
+
+    def convert(self, value: Any) -> Any:
         """`value` as an array of the declared dtype and rank, or an error that says why not."""
         native = dtypes.numpy_dtype(self.variable.dtype)
         if type(value) is np.ndarray and value.dtype == native:
@@ -190,6 +205,42 @@ class Parameter:
         raise kind(f"input {self.label}: {what}", hint, self.variable.where)
 
 
+@dataclass(frozen=True, eq=False)
+class PackedParameter(Parameter):
+    """An input that the graph sees as several tensors; sparse matrices are such.
+
+    A plan is made for sizes, and the number of entries seldom is the same twice: where the graph
+    allows it (`flexible`), values of another length than the first are lengthened.
+    """
+
+    flexible: bool = False
+    lengths: list[int] = field(default_factory=list)
+
+    @property
+    def parts(self) -> tuple[Variable, ...]:
+        packed: Any = self.variable
+        return tuple(p for p in packed.parts if not isinstance(p, Constant))
+
+    def in_graph(self, graph: Graph) -> Parameter:
+        packed: Any = self.variable
+        return replace(self, flexible=packed.may_lengthen(graph.roots))
+
+    def arrays(self, value: Any) -> list[Array]:
+        packed: Any = self.variable
+        found = packed.take_apart(value, f"input {self.label}")
+        if self.flexible:
+            if not self.lengths:
+                self.lengths.append(len(found[0]))
+            if len(found[0]) != self.lengths[0]:
+                found = packed.lengthen(found)
+        return [a for p, a in zip(packed.parts, found) if not isinstance(p, Constant)]
+
+    def convert(self, value: Any) -> Any:
+        """A copy of `value`, which is checked; it is taken apart at every call."""
+        self.arrays(value)
+        return value.copy()
+
+
 def _brief(value: Any, array: Array) -> str:
     if np.ndim(array) == 0 and not isinstance(value, np.ndarray):
         return f"{type(value).__name__} {value!r}"
@@ -232,7 +283,8 @@ def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[
     declared = entry if isinstance(entry, In) else None
     variable = declared.variable if declared is not None else entry
     _check_input(variable, position)
-    plain = Parameter(variable, variable.name, allow_downcast=allow_downcast, position=position)
+    kind = PackedParameter if isinstance(variable, Packed) else Parameter
+    plain = kind(variable, variable.name, allow_downcast=allow_downcast, position=position)
     if declared is None:
         return plain, None
     downcast = declared.allow_downcast if declared.allow_downcast is not None else allow_downcast
@@ -243,12 +295,22 @@ def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[
     default = declared.value
     if isinstance(default, SharedVariable):
         default = default.storage
+    if isinstance(variable, Packed) and declared.update is not None:
+        raise ArgumentError(
+            f"function: input {parameter.label} has an update, and is sparse",
+            "make it shared: graphc.shared(matrix), and updates=[...]", variable.where,
+        )  # fmt: skip
     if default is not None and not isinstance(default, Storage):
-        default = Storage(np.array(parameter.convert(default)))
+        kept = parameter.convert(default)
+        default = Storage(kept if isinstance(variable, Packed) else np.array(kept))
     return replace(parameter, default=default), declared.update
 
 
 def _check_input(variable: Any, position: int) -> None:
+    if isinstance(variable, Packed):
+        if variable.is_input and not variable.is_shared:
+            return
+        variable = variable.values
     if not isinstance(variable, Variable):
         hint = "inputs are declared with T.matrix('x') and the like"
         if is_number(variable) or isinstance(variable, np.ndarray):

@@ -182,6 +182,10 @@ class NativeProgram:
 
     def failed(self, about: Variable, record: Array) -> Exception:
         """The error for a check that failed, about the user's line."""
+        explain = about.op.facts.get("explain") if about.op is not None else None
+        if explain is not None:
+            failed: Exception = explain(about, record)
+            return failed
         index, size = int(record[0]), int(record[1])
         checked = about.op is not None and about.op.name == "checked_index"
         return BadIndexError(

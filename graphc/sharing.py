@@ -12,6 +12,8 @@ from graphc.core.config import config
 from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, as_storage, describe, user_frames
 from graphc.ops.convert import is_number
+from graphc.ops.sparse import is_scipy
+from graphc.sparse.shared import SparseSharedVariable, share
 
 
 def shared(
@@ -22,14 +24,14 @@ def shared(
     borrow: bool = False,
     broadcastable: Sequence[bool] | None = None,
     target: str | None = None,
-) -> SharedVariable:
+) -> SharedVariable | SparseSharedVariable:
     """A variable with a value of its own, which functions read and update.
 
     Parameters
     ----------
     value : array, number
         Its first value. A Python float becomes ``floatX``, an int int64; an array keeps its
-        dtype. Arrays are copied.
+        dtype. Arrays are copied. A sparse matrix of SciPy makes a sparse variable.
     name : str, optional
         For listings and messages.
     strict, allow_downcast, target
@@ -66,6 +68,8 @@ def shared(
             f"shared: a {type(value).__name__} has no dtype",
             "pass an array: numpy.asarray(value, dtype=graphc.config.floatX)", user_frames(),
         )  # fmt: skip
+    if is_scipy(value):
+        return share(value, name)
     array = _as_array(value)
     variable = SharedVariable(as_storage(array, copy=not borrow), name, broadcastable)
     return variable
@@ -93,4 +97,4 @@ def _as_array(value: Any) -> Any:
 
 def is_shared(variable: Any) -> bool:
     """Whether something is a shared variable."""
-    return isinstance(variable, SharedVariable)
+    return isinstance(variable, SharedVariable | SparseSharedVariable)

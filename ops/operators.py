@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, describe, user_frames
+from graphc.core.packed import Packed
 from graphc.ops import (
     axes,
     broadcast,
@@ -181,10 +182,22 @@ PROPERTIES: dict[str, Callable[[Variable], Any]] = {
 }
 
 
+GIVE_WAY = ("__add__", "__sub__", "__mul__", "__matmul__")
+
+
+def _giving_way(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator that leaves packed operands to their own methods."""
+
+    def operate(self: Variable, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Packed) else function(self, other)
+
+    return operate
+
+
 def install() -> None:
     """Give variables their operators and methods."""
     for name, function in METHODS.items():
-        setattr(Variable, name, function)
+        setattr(Variable, name, _giving_way(function) if name in GIVE_WAY else function)
     for name, getter in PROPERTIES.items():
         setattr(Variable, name, property(getter))
 

@@ -80,16 +80,12 @@ def _infer_weight(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 # --- meaning --------------------------------------------------------------------------
 
 
-def _wide(dtype: Any) -> Any:
-    return np.dtype("float32") if dtype == np.float16 else dtype
-
-
 def _by_group(w: Any, groups: int) -> Any:
     return w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
 
 
 def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(x.dtype)
+    groups, wide = attrs["groups"], x.dtype
     image, filters = padded(x, w.shape[4:], attrs), _by_group(w, groups)
     total = np.zeros((*filters.shape[:2], x.shape[0], *w.shape[1:3]), wide)
     for at in np.ndindex(*w.shape[4:]):
@@ -99,7 +95,7 @@ def _numpy(x: Any, w: Any, **attrs: Any) -> Any:
 
 
 def _numpy_input(g: Any, w: Any, *size: Any, **attrs: Any) -> Any:
-    groups, wide = attrs["groups"], _wide(g.dtype)
+    groups, wide = attrs["groups"], g.dtype
     pads = border_of(attrs["border"], w.shape[4:], attrs["dilation"])
     upper, filters = grouped(g, groups), _by_group(w, groups)
     shape = (len(g), groups * w.shape[3], *(int(n) + sum(p) for n, p in zip(size, pads)))
@@ -112,7 +108,7 @@ def _numpy_input(g: Any, w: Any, *size: Any, **attrs: Any) -> Any:
 
 
 def _numpy_weight(x: Any, g: Any, *size: Any, **attrs: Any) -> Any:
-    groups, wide, kernel = attrs["groups"], _wide(g.dtype), tuple(map(int, size))
+    groups, wide, kernel = attrs["groups"], g.dtype, tuple(map(int, size))
     image, upper = padded(x, kernel, attrs), grouped(g, groups)
     total = np.zeros((*g.shape[1:], x.shape[1] // groups, *kernel), wide)
     for at in np.ndindex(*kernel):

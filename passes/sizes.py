@@ -240,4 +240,9 @@ TABLE: dict[str, Callable[[Variable], Found]] = {
     "pool_grad": _pool_grad,
     "pool_max_grad": _of_first,
     "pool_max_pick": _of_second,
+    "csr_rows": lambda v: sizes(v.args[1]),
+    "csr_dot": lambda v: (None, sizes(v.args[3])[1]),
+    "csr_dot_turned": lambda v: (size_of(v.args[4]), sizes(v.args[3])[1]),
+    "csr_sampled_dot": lambda v: sizes(v.args[0]),
+    "csr_order": lambda v: sizes(v.args[0]),
 }

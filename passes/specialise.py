@@ -214,7 +214,9 @@ def sum_to(g: Variable, shape: tuple[int | None, ...]) -> Variable:
 
 
 # Where the operands begin that are scalars: positions of windows, coefficients of products.
-_FIRST_SCALAR = {"update_subtensor": 2, "gemm": 3}
+_FIRST_SCALAR = {
+    "update_subtensor": 2, "gemm": 3, "csr_dot": 4, "csr_dot_turned": 4, "csr_sampled_dot": 4,
+}  # fmt: skip
 
 
 def materialise(sized: Sized) -> Sized:
