@@ -50,7 +50,7 @@ INTERNAL = {
     "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
     "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
     "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
-    "is_complex", "real_part", "checked_index", "xlogx", "positions",
+    "is_complex", "real_part", "checked_index", "xlogx", "positions", "REAL_FLOAT",
 }  # fmt: skip
 
 # What the functions that are exported return.
