@@ -2,17 +2,27 @@
 
 import numpy as np
 
-# What Theano hasn't, or has under a name that is not among ours.
-NOT_IN_THEANO = set(
-    """rsqrt copy_ rint round_half_away cube logical_and logical_or logical_not
-    logaddexp hypot left_shift right_shift polygamma isfinite sigmoid softplus logsumexp
-    moveaxis expand_dims atleast_1d broadcast_to full full_like pad
-    flip getitem take_along_axis matmul logsoftmax softmax one_hot leaky_relu gelu hinge
-    huber maxout multiclass_hinge squared_error squared_hinge silu embedding layer_norm
-    local_response_norm straight_through straight_through_round meshgrid
-    slogdet
-    stream.bernoulli stream.beta stream.categorical stream.exponential stream.gamma
-    stream.gumbel stream.integers stream.truncated_normal""".split()
+# Theano's names that are ours, with the module in which they are here.
+SAME_IN_THEANO = set(
+    """add and_ arccos arccosh arcsin arcsinh arctan arctan2 arctanh cast ceil clip cos cosh eq
+    erf erfc exp exp2 expm1 floor ge gt int_div inv invert isinf isnan le log log10 log1p log2
+    lt maximum minimum mod mul neg neq or_ pow_ round sgn sin sinh sqr sqrt sub switch tan tanh
+    true_div trunc xor allclose deg2rad erfcinv erfinv gamma gammaln isclose psi rad2deg
+    tri_gamma abs_ angle complex complex_from_polar conj imag real all any argmax argmin max
+    mean min norm prod ptp std sum var argsort sort dimshuffle flatten reshape shape
+    shape_padaxis shape_padleft shape_padright transpose addbroadcast patternbroadcast
+    specify_shape swapaxes unbroadcast alloc broadcast_like fill ones ones_like zeros zeros_like
+    arange eye identity_like stacklists as_tensor_variable concatenate join stack roll split
+    tile inc_subtensor set_subtensor take choose nonzero nonzero_values diag diagonal trace tri
+    tril triu dot outer batched_dot batched_tensordot tensordot binary_crossentropy
+    categorical_crossentropy elu hard_sigmoid sigmoid_binary_crossentropy softmax_with_bias
+    softsign conv2d pool_2d eig eigh qr svd det pinv crossentropy_categorical_1hot
+    crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias
+    crossentropy_softmax_argmax_1hot_with_bias alloc_diag expm extract_diag kron matrix_dot
+    matrix_power tensorinv batch_normalization batch_normalization_test
+    batch_normalization_train cholesky eigvalsh lstsq solve solve_lower_triangular
+    solve_triangular solve_upper_triangular largest max_and_argmax smallest to_one_hot
+    conv2d_grad_wrt_inputs conv2d_grad_wrt_weights conv2d_transpose""".split()
 )
 THEANO = {
     "sigmoid": "T.nnet.sigmoid", "softplus": "T.nnet.softplus", "softmax": "T.nnet.softmax",
@@ -55,6 +65,10 @@ NUMPY = {
     "complex": "—", "choose": "choose", "categorical": "Generator.choice",
     "trace": "trace", "embedding": "take", "eigvalsh": "linalg.eigvalsh",
 }  # fmt: skip
+RANDOM_IN_THEANO = set(
+    """binomial choice multinomial normal permutation poisson random_integers
+    shuffle_row_elements uniform""".split()
+)
 RANDOM = {  # NumPy's Generator, PyTorch
     "bernoulli": ("—", "bernoulli"), "random_integers": ("integers", "randint"),
     "truncated_normal": ("—", "nn.init.trunc_normal_"), "integers": ("integers", "randint"),
@@ -135,11 +149,11 @@ def names_of(path, names):
     place, _, name = path.rpartition(".")
     if place == "stream":
         numpy, torch = RANDOM.get(name, ("—", "—"))
-        theano = "—" if path in NOT_IN_THEANO else f"RandomStreams.{name}"
+        theano = f"RandomStreams.{name}" if name in RANDOM_IN_THEANO else "—"
         return theano, numpy if numpy == "—" else f"Generator.{numpy}", torch
     if path == "T.nlinalg.inv":
         return "T.nlinalg.matrix_inverse", "linalg.inv", "linalg.inv"
-    theano = THEANO.get(name, "—" if name in NOT_IN_THEANO else path)
+    theano = THEANO.get(name, path if name in SAME_IN_THEANO else "—")
     numpy = NUMPY.get(name) or next((found for n in (name, *names) if (found := _numpy(n))), "—")
     return theano, numpy, TORCH.get(name, name if name in SAME_IN_TORCH else "—")
 
