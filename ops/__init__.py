@@ -34,6 +34,7 @@ from graphc.ops import (
     ordering,
     picking,
     pool,
+    printing,
     random,
     reduce,
     shape,
@@ -53,5 +54,5 @@ __all__ = [
     "cumulative", "decompositions", "diagonals", "elementwise", "fourier", "grids", "index",
     "join", "linalg", "losses", "make", "masks", "matrix_functions", "nnet", "normalise",
     "operators", "ordering", "picking", "pool", "reduce", "shape", "solvers", "special",
-    "tiling", "inverses", "random",
+    "tiling", "inverses", "printing", "random",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import accuracy
 import foreign
 import numpy as np
 import op_table
+import theano_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -18,6 +19,10 @@ def test_the_page_of_accuracies_is_that_of_the_functions():
 def test_the_table_of_ops_is_that_of_the_declarations():
     message = "python tests/op_table.py; calls of new ops are in tests/op_examples.py"
     assert op_table.PAGE.read_text("utf-8") == op_table.page(), message
+
+
+def test_the_page_about_theano_names_what_is_absent():
+    assert theano_page.PAGE.read_text("utf-8") == theano_page.page(), "python tests/theano_page.py"
 
 
 def test_rows_of_the_table_of_ops_are_complete():

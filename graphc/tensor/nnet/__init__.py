@@ -40,13 +40,21 @@ from graphc.ops.normalise import (
     layer_norm,
     local_response_norm,
 )
-from graphc.tensor.nnet import abstract_conv, conv
+from graphc.tensor.nnet import abstract_conv, conv, sigm
 from graphc.tensor.nnet.abstract_conv import conv2d, conv2d_transpose
+from graphc.tensor.op_kinds import (
+    LogSoftmax,
+    ScalarSigmoid,
+    ScalarSoftplus,
+    Softmax,
+    SoftmaxWithBias,
+)
 
 ultra_fast_sigmoid = sigmoid  # Theano's approximation; here sigmoid itself is fast
 log_softmax, silu = logsoftmax, swish
 
 __all__ = [
+    "LogSoftmax", "ScalarSigmoid", "ScalarSoftplus", "Softmax", "SoftmaxWithBias", "sigm",
     "abstract_conv", "batch_normalization", "batch_normalization_test",
     "batch_normalization_train", "binary_crossentropy", "bn", "categorical_crossentropy",
     "confusion_matrix", "conv", "conv2d", "conv2d_transpose", "crossentropy_categorical_1hot",
