@@ -60,8 +60,8 @@ PLACES = (
 )  # fmt: skip
 # Public, and no ops: types, inputs, constants, derivatives and checks.
 NO_OPS = {
-    "Lop", "Rop", "constant", "get_conv_output_shape", "grad", "hessian", "jacobian", "shared",
-    "tensor", "verify_grad",
+    "Lop", "Rop", "constant", "extract_constant", "get_conv_output_shape",
+    "get_scalar_constant_value", "grad", "hessian", "jacobian", "shared", "tensor", "verify_grad",
 }  # fmt: skip
 WORDS = (
     (Scalar, "fused"), (Reduction, "reduction"), (Generator, "index"), (ViewOf, "view"),
