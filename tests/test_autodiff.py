@@ -303,6 +303,54 @@ def test_products_with_zeros_have_the_right_gradient():
     assert g([2.0, 5.0, 3.0]).tolist() == [15, 6, 10]
 
 
+def hessian_of_a_product(x, weights):
+    """Of ``sum_k w[k] prod(x[s] for s in sets[k])`` by the definition: no division."""
+    n = len(x)
+    found = np.zeros((n, n))
+    for w, members in weights:
+        for i in members:
+            for j in members - {i}:
+                found[i, j] += w * np.prod([x[k] for k in members - {i, j}])
+    return found
+
+
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_products_with_zeros_have_the_right_second_derivatives(mode):
+    v = T.dvector("v")
+    w = np.array([0.5, -1.0, 2.0, 1.5])
+    costs = {
+        "prod": (T.prod(v), [(1, set(range(4)))]),
+        "cumprod": ((T.cumprod(v) * w).sum(), [(w[k], set(range(k + 1))) for k in range(4)]),
+    }
+    for cost, weights in costs.values():
+        t = T.dvector("t")
+        gradient = T.grad(cost, v)
+        f = graphc.function([v, t], [gradient, T.hessian(cost, v), T.Rop(gradient, v, t),
+                                     T.Rop(cost, v, t)], mode=mode)  # fmt: skip
+        direction = np.array([1.0, -2.0, 0.5, 3.0])
+        for x in ([2.0, 3.0, 5.0, 7.0], [2.0, 0.0, 5.0, 7.0], [0.0, 3.0, 0.0, 7.0],
+                  [0.0, 0.0, 0.0, 7.0], [0.0] * 4):  # fmt: skip
+            first, second, pushed, along = f(x, direction)
+            by_hand = np.array([
+                sum(s * np.prod([x[j] for j in m - {k}]) for s, m in weights if k in m)
+                for k in range(4)
+            ])  # fmt: skip
+            hessian = hessian_of_a_product(x, weights)
+            np.testing.assert_allclose(first, by_hand, atol=1e-12)
+            np.testing.assert_allclose(second, hessian, atol=1e-12)
+            np.testing.assert_allclose(pushed, hessian @ direction, atol=1e-12)
+            np.testing.assert_allclose(along, by_hand @ direction, atol=1e-12)
+
+
+def test_products_over_several_axes_with_zeros_to_third_order():
+    x = np.array([[[1.0, 0.0], [2.0, 3.0]], [[0.0, 0.5], [0.0, 2.0]]])
+    weight = np.array([1.0, -2.0])
+    for build in (lambda x: (T.prod(x, (0, 2)) * weight).sum(), lambda x: T.prod(x, 1).sum(),
+                  lambda x: T.cumprod(x, 1).sum(), lambda x: T.cumprod(x).sum()):  # fmt: skip
+        check_grad(build, [x], order=3, abs_tol=1e-4)
+        check_grad(lambda v, build=build: build(v[::-1, ::-1, ::-1]), [x + 1], order=2)
+
+
 def test_ops_without_a_derivative_say_so():
     x = T.dvector("x")
     mystery = Op("mystery", lambda args, attrs: args[0].type, np.sort, Host())
