@@ -12,6 +12,7 @@ from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
 from graphc.core.op import Expand, Op, Reduction, apply, declare
 from graphc.ops.broadcast import broadcast_like
+from graphc.ops.complexes import conj
 from graphc.ops.convert import as_variable, need, normal_axis
 from graphc.ops.elementwise import abs_, cast, eq, exp, log, neq, sqr, sqrt, switch, zeros_of
 from graphc.ops.running import along, pull_running_product, running_product, shifted
@@ -80,7 +81,7 @@ def _others_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Va
     for reverse in (False, True):
         product = running_product(x, axes, reverse)
         rest = shifted(running_product(x, axes, not reverse), axes, 1, not reverse)
-        pulled = shifted(g * rest, axes, 0, not reverse)  # type: ignore[operator]
+        pulled = shifted(g * conj(rest), axes, 0, not reverse)  # type: ignore[operator]
         found.append(pull_running_product(pulled, product, x, axes, reverse))
     return (found[0] + found[1],)  # type: ignore[operator]
 
@@ -94,7 +95,8 @@ _others = declare(
 
 
 def _prod_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Variable]:
-    return (_back(g, x, axes) * apply(_others, (x,), {"axes": axes}),)  # type: ignore[operator]
+    others = conj(apply(_others, (x,), {"axes": axes}))
+    return (_back(g, x, axes) * others,)  # type: ignore[operator]
 
 
 def _prod_jvp(tangents: Any, out: Variable, x: Variable, axes: Axes) -> Variable:

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.core.node import Variable
 from graphc.core.op import Host, Op, apply, declare
+from graphc.ops.complexes import conj
 
 Axes = tuple[int, ...]
 
@@ -77,8 +78,8 @@ def pull_running_product(
     g: Variable, out: Variable, x: Variable, axes: Axes, reverse: bool
 ) -> Variable:
     """What lies before an element, times what lies behind it: R[k] = g[k] + x[k+1] R[k+1]."""
-    behind = recurrence(shifted(x, axes, 0, not reverse), g, axes, not reverse)
-    return shifted(out, axes, 1, reverse) * behind  # type: ignore[operator, no-any-return]
+    behind = recurrence(conj(shifted(x, axes, 0, not reverse)), g, axes, not reverse)
+    return conj(shifted(out, axes, 1, reverse)) * behind  # type: ignore[operator, no-any-return]
 
 
 def _push_running_product(
@@ -90,8 +91,8 @@ def _push_running_product(
 def _recurrence_vjp(
     g: Variable, out: Variable, a: Variable, b: Variable, axes: Axes, reverse: bool
 ) -> tuple[Variable, Variable]:
-    gb = recurrence(shifted(a, axes, 0, not reverse), g, axes, not reverse)
-    return gb * shifted(out, axes, 0, reverse), gb  # type: ignore[operator]
+    gb = recurrence(conj(shifted(a, axes, 0, not reverse)), g, axes, not reverse)
+    return gb * conj(shifted(out, axes, 0, reverse)), gb  # type: ignore[operator]
 
 
 _shifted = declare(

@@ -266,6 +266,12 @@ OTHERS = {
         1 / T.complex(x, x**2)
     ),
     "complex functions": lambda x: T.imag(T.exp(T.complex(x, x**2)) * T.sqrt(T.complex(x, 1))),
+    "complex products": lambda x: T.real(
+        T.dot(T.complex(x, x**2), T.complex(x, 1).T) * (1 + 2j)
+    ) + T.imag(T.matmul(T.complex(x, 1)[None], T.complex(x**2, x).T[None]))[0],
+    "complex running products": lambda x: T.imag(T.prod(T.complex(x, x**2), 1)) + T.real(
+        T.cumprod(T.complex(x, 1), 1)[:, 2] * (1 - 1j)
+    ),
     "map_rows": lambda x: T.jacobian(T.tanh(x[0] * x[1]), x) ** 2,
 }  # fmt: skip
 
