@@ -199,6 +199,7 @@ def test_jacobians_of_unknown_length_are_differentiable_and_may_be_empty():
 
 # Every op ---------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("op", elementwise_ops(), ids=lambda op: op.name)
 def test_elementwise_derivatives_agree_with_differences_to_second_order(op):
     check_derivatives(op)

@@ -35,6 +35,7 @@ def numbers(dtype, *shape, seed=0):
 
 # Elementwise ------------------------------------------------------------------------------------
 
+
 @pytest.mark.parametrize("dtype", NATIVE)
 def test_elementwise_ops_of_special_values(dtype):
     assert check_kernels(elementwise_ops(), dtype) > 20

@@ -329,9 +329,7 @@ def test_draws_on_the_host_are_numpys_for_the_key_and_the_call(mode):
     for call in (45, 46):
         rngs = [
             np.random.Generator(
-                np.random.Philox(
-                    key=np.array([123 ^ mix(k), 0], "uint64"), counter=[0, 0, 0, call]
-                )
+                np.random.Philox(key=np.array([123 ^ mix(k), 0], "uint64"), counter=[0, 0, 0, call])
             )
             for k in range(1, 7)
         ]
