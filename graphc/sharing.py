@@ -10,10 +10,15 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError
-from graphc.core.node import SharedVariable, Variable, as_storage, describe, user_frames
+from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe, user_frames
 from graphc.ops.convert import is_number
 from graphc.ops.sparse import is_scipy
 from graphc.sparse.shared import SparseSharedVariable, share
+
+
+def _asarray(a: Any, dtype: Any, order: str | None = None) -> Array:
+    """``numpy.asarray`` with a dtype, which may be ``"floatX"``; as ``theano._asarray``."""
+    return np.asarray(a, dtypes.numpy_dtype(dtypes.canonical(dtype)), order=order)  # type: ignore
 
 
 def shared(

@@ -39,6 +39,7 @@ from graphc.ops import (
     picking,
     pool,
     pools,
+    printing,
     random,
     reduce,
     shape,
@@ -70,5 +71,5 @@ __all__ = [
     "matrix_functions", "neighbours", "nnet", "normalise", "operators", "ordering", "picking",
     "pool", "pools", "random", "reduce", "shape", "signals", "solvers", "special", "stochastic",
     "tiling", "unpool", "unshared", "upsampling", "compressed", "sparse", "sparse_math",
-    "sparse_methods", "sparse_structure",
+    "sparse_methods", "sparse_structure", "printing",
 ]  # fmt: skip

@@ -84,6 +84,15 @@ def _fill(self: Variable, value: Any) -> Variable:
     return broadcast.fill(self, value)
 
 
+def _transfer(self: Variable, target: Any) -> Variable:
+    if target != "cpu":
+        raise ArgumentError(
+            f"transfer: {describe(self)} can't go to {target!r}",
+            "functions run on 'cpu'", user_frames(),
+        )  # fmt: skip
+    return self
+
+
 def _identity(self: Variable) -> Variable:
     return self
 
@@ -171,6 +180,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "zeros_like": broadcast.zeros_like,
     "ones_like": broadcast.ones_like,
     "copy": _copy,
+    "transfer": _transfer,
 }
 
 PROPERTIES: dict[str, Callable[[Variable], Any]] = {

@@ -70,7 +70,8 @@ def meaning(variable: Variable, args: Sequence[Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             return variable.op.numpy(*args, **variable.attrs)
-    except GraphError:
+    except GraphError as error:
+        error.at = error.at or variable.where
         raise
     except Exception as error:
         found = _explain(variable, args, error)

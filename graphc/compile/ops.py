@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.absent import lookup
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable, user_frames
@@ -20,6 +21,8 @@ from graphc.ops.stacks import remembered
 from graphc.subgraphs import PartOp, fitted
 
 __all__ = ["HostFunction", "as_op"]
+
+__getattr__ = lookup("graphc.compile.ops", globals())
 
 
 def _type(kind: Any) -> TensorType:

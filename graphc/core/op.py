@@ -187,6 +187,13 @@ class Op:
     def elementwise(self) -> bool:
         return isinstance(self.lower, Scalar)
 
+    @property
+    def scalar_op(self) -> Op:
+        """Itself, in Theano's terms: an elementwise op serves scalars too."""
+        if not self.elementwise:
+            raise AttributeError(f"{self.name} is not elementwise and has no scalar_op")
+        return self
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 

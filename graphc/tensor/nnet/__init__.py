@@ -42,7 +42,7 @@ from graphc.ops.normalise import (
 )
 from graphc.ops.pools import global_average_pool, global_max_pool, global_pool
 from graphc.ops.upsampling import upsample
-from graphc.tensor.nnet import abstract_conv, conv, conv3d2d, neighbours
+from graphc.tensor.nnet import abstract_conv, conv, conv3d2d, neighbours, sigm
 from graphc.tensor.nnet.abstract_conv import (
     bilinear_upsampling,
     causal_conv1d,
@@ -61,11 +61,19 @@ from graphc.tensor.nnet.abstract_conv import (
     separable_conv3d,
 )
 from graphc.tensor.nnet.conv import conv3D
+from graphc.tensor.op_kinds import (
+    LogSoftmax,
+    ScalarSigmoid,
+    ScalarSoftplus,
+    Softmax,
+    SoftmaxWithBias,
+)
 
 ultra_fast_sigmoid = sigmoid  # Theano's approximation; here sigmoid itself is fast
 log_softmax, silu = logsoftmax, swish
 
 __all__ = [
+    "LogSoftmax", "ScalarSigmoid", "ScalarSoftplus", "Softmax", "SoftmaxWithBias", "sigm",
     "abstract_conv", "batch_normalization", "batch_normalization_test",
     "batch_normalization_train", "bilinear_upsampling", "binary_crossentropy", "bn",
     "categorical_crossentropy", "causal_conv1d", "confusion_matrix", "conv", "conv1d",
