@@ -166,7 +166,8 @@ def _settled(
     steps = apply(ops.settled, (ops.count(loop, args),), {})
     cut = [getitem(r, slice(None, steps)) for r in rows]
     given = loop.split(args)
-    return replace(loop, until=None), Operands(steps, tuple(cut), given.initials, given.constants).all
+    operands = Operands(steps, tuple(cut), given.initials, given.constants)
+    return replace(loop, until=None), operands.all
 
 
 def _check_truncation(value: Any) -> None:

@@ -57,7 +57,9 @@ def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
             raise ShapeError(f"{describe(a)} has not one row for each of {steps} steps")
 
 
-def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret) -> list[Any]:
+def run(
+    arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret
+) -> list[Any]:
     """Several results of one loop, step by step with NumPy.
 
     Parameters

@@ -34,7 +34,9 @@ def traced(results: Iterable[Variable]) -> list[Variable]:
     return list(dict.fromkeys(which for of, which in wanted if of == "rows"))
 
 
-def leaf(interner: Interner, number: int, like: Variable, type: TensorType | None = None) -> Variable:
+def leaf(
+    interner: Interner, number: int, like: Variable, type: TensorType | None = None
+) -> Variable:
     """The leaf number so and so of any loop's body."""
     kind = like.type if type is None else type
     key = ("leaf of a loop", number, kind)

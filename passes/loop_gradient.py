@@ -182,9 +182,9 @@ class _Pull:
                 g = stack([parts[row] for row in range(len(window))])
                 results.append((a, self._unless_cut(_total([g, *self.starts.get(k, [])]))))
             first += len(window)
-        for k, parts in self.starts.items():
+        for k, from_history in self.starts.items():
             if k not in self.windows and self.given.initials[k] in self.on_path:
-                results.append((self.given.initials[k], _total(parts)))
+                results.append((self.given.initials[k], _total(from_history)))
         return results
 
     # --- truncation -----------------------------------------------------------------------

@@ -297,7 +297,7 @@ def _loop_operands(
     """The operands of a loop, where their rows lie in one piece."""
     given = v.attrs["loop"].split(args)
     sequences = {id(a) for a in given.sequences}
-    found = []
+    found: list[Variable] = []
     for a in args[1:]:
         value = _in_memory(a)
         if isinstance(value, Constant):
