@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphc.body import Body, Until, build, until
+from graphc.checkpoints import Chunked, Plain
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, Variable, user_frames
@@ -107,13 +108,6 @@ def scan(
     >>> totals.eval({x: [1, 2, 3]})
     array([1., 3., 6.])
     """
-    if checkpoint_every is not None:
-        from graphc.checkpoints import checkpointed
-
-        return checkpointed(
-            scan, fn, sequences, outputs_info, non_sequences, n_steps, truncate_gradient,
-            go_backwards, name, strict, return_list, checkpoint_every,
-        )  # fmt: skip
     _check_truncation(truncate_gradient)
     given, lengths = read_sequences(sequences)
     steps = _steps(n_steps, lengths)
@@ -132,11 +126,12 @@ def scan(
         )  # fmt: skip
     rows = [getitem(s[:: -1] if go_backwards else s, slice(None, steps)) for s in given]  # type: ignore[index]
     truncate = None if truncate_gradient in (-1, None) else int(truncate_gradient)
-    return _results(body, steps, rows, truncate, return_list)
+    return _results(body, steps, rows, truncate, return_list, checkpoint_every)
 
 
 def _results(
-    body: Body, steps: Variable, rows: Sequence[Variable], truncate: int | None, return_list: bool
+    body: Body, steps: Variable, rows: Sequence[Variable], truncate: int | None,
+    return_list: bool, checkpoint_every: int | None,
 ) -> tuple[Any, Updates]:
     loop = Loop(
         tuple(body.slices), tuple(s.state for s in body.states), tuple(body.constants),
@@ -146,11 +141,14 @@ def _results(
     args = Operands(steps, tuple(rows), initials, tuple(body.captured)).all
     if loop.until is not None:
         loop, args = _settled(loop, args, rows)
-    found = [ops.rows(loop, args, v) for v in body.outputs]
+    made = Plain(loop, args)
+    if checkpoint_every is not None:
+        made = Chunked(loop, args, checkpoint_every)
+    found = [made.rows(v) for v in body.outputs]
     updates = Updates()
     for k, state in enumerate(body.states):
         if state.shared is not None:
-            updates[state.shared] = getitem(ops.final(loop, args, k), 0)
+            updates[state.shared] = getitem(made.final(k), 0)
     if not found:
         return ([] if return_list else None), updates
     return (found if return_list or len(found) > 1 else found[0]), updates

@@ -13,7 +13,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute
 from graphc.core.loop import Loop
 from graphc.core.node import Attrs, TensorType, Variable, describe
-from graphc.core.op import Host, Op, apply, declare, static_int
+from graphc.core.op import Host, Op, PlainBuilder, apply, building_with, declare, static_int
 
 Interpret = Callable[[Sequence[Variable], Sequence[Variable]], Callable[..., list[Any]]]
 Wanted = tuple[str, Any]  # ("rows", inner variable), ("history" or "final", state), ("count", 0)
@@ -28,12 +28,30 @@ def _infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
     if of == "count":
         return TensorType("int64", ())
     if of == "rows":
-        return TensorType(which.dtype, (steps, *which.type.shape))
-    state = loop.states[which]
-    row = state.reads[0].type
+        return TensorType(which.dtype, (steps, *_row_shape(loop, args, which)))
+    state, initial = loop.states[which], loop.split(args).initials[which]
     more = 0 if of == "final" else steps
     length = None if more is None else state.back + more
-    return TensorType(row.dtype, (length, *row.shape))
+    return TensorType(initial.dtype, (length, *initial.type.shape[1:]))
+
+
+def _row_shape(loop: Loop, args: Sequence[Variable], which: Variable) -> tuple[int | None, ...]:
+    """The sizes of an inner variable, given those of the operands."""
+    if which.type.known:
+        return which.type.shape
+    given = loop.split(args)
+    rows = [a.type.shape[1:] for a in given.sequences]
+    rows += [a.type.shape[1:] for a, s in zip(given.initials, loop.states) for _ in s.reads]
+    rows += [a.type.shape for a in given.constants]
+    if all(row == leaf.type.shape for row, leaf in zip(rows, loop.leaves)):
+        return which.type.shape
+    typed = {
+        leaf: Variable(TensorType(leaf.dtype, tuple(
+            m if n is None else n for m, n in zip(leaf.type.shape, row)
+        )), where=()) for row, leaf in zip(rows, loop.leaves)
+    }  # fmt: skip
+    with building_with(PlainBuilder()):
+        return substitute([which], typed)[0].type.shape
 
 
 def check_operands(loop: Loop, args: Sequence[Variable]) -> None:

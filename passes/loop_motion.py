@@ -252,7 +252,8 @@ class Mover:
             if found is not None:
                 return found
         if v not in self.carried or (v not in self.core and self._has_product(v)):
-            return None  # the rows are computed outside
+            if self.stacker.of(v) is not None:
+                return None  # the rows are computed outside
         if v in self.core and self._base(v) is None:
             return None
         return self._accumulated(v, axes)
