@@ -40,6 +40,7 @@ from graphc.core.halves import BFLOAT16, from_bfloat16, to_bfloat16
 from graphc.core.node import Apply, Constant, SharedVariable, TensorType, Variable
 from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
+from graphc.looping import foldl, foldr, map, reduce, scan, until
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -54,5 +55,5 @@ __all__ = [
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
-    "sandbox", "sparse",
+    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until",
 ]  # fmt: skip

@@ -16,8 +16,9 @@ from graphc.passes.bind import bind
 from graphc.passes.blas import fold_products
 from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
-from graphc.passes.pipeline import EXPANDED, SIZED, Optimised, optimise
-from graphc.passes.rewrite import rewrite
+from graphc.passes.loop_bodies import in_bodies
+from graphc.passes.loop_settle import settle
+from graphc.passes.pipeline import EXPANDED, SIZED, WRITTEN_OUT, Move, Optimised, optimise
 from graphc.passes.specialise import (
     Sized,
     expand,
@@ -148,10 +149,16 @@ class NativeProgram:
         shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
         shapes.update({s: s.storage.array.shape for s in self.shared})
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
-        again = SIZED(sized.graph, sized.interner, [])
+        interner = sized.interner
+        again = SIZED(sized.graph, interner, [])
         sized = expand(widen(replace(sized, graph=again)))
-        simple = rewrite(sized.graph, EXPANDED, sized.interner, [])
-        folded = fold_products(simple, sized.interner)
+        simple = WRITTEN_OUT(sized.graph, interner, [])
+        simple = settle(Move(EXPANDED)(simple, interner, []), interner)
+
+        def change(part: Graph) -> Graph:
+            return fold_products(part, interner)
+
+        folded = change(in_bodies(simple, interner, change))
         return materialise(replace(sized, graph=folded))
 
     def _plan(self, sized: Sized) -> Plan:

@@ -11,8 +11,10 @@ from graphc.core.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from graphc.core.graph import ancestors, substitute, toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, fits, user_frames
 from graphc.core.packed import Packed
+from graphc.ops import scan
 from graphc.ops.convert import as_variable, is_number
-from graphc.ops.elementwise import cast
+from graphc.ops.elementwise import cast, maximum
+from graphc.ops.index import getitem
 
 Pairs = list[tuple[Any, Any]]
 
@@ -237,7 +239,44 @@ def default_updates(
                 continue
             if variable in found or variable in left_out:
                 continue
-            new = fit_update(variable, variable.default_update, "default_update")
+            new = fit_update(variable, total_update(variable, roots), "default_update")
             found[variable] = substitute([new], replace)[0]
             pending.append(found[variable])
     return found
+
+
+def total_update(variable: SharedVariable, roots: Sequence[Variable]) -> Variable:
+    """The default update of a shared variable that loops in `roots` may update as well.
+
+    Loops and what is outside start from the same value: of a count, as random streams have,
+    the highest that is reached is the new one.
+    """
+    default = variable.default_update
+    assert default is not None
+    finals = _finals(variable, roots)
+    if not finals:
+        return default
+    if len(finals) == 1 and not dtypes.is_discrete(variable.dtype):
+        return finals[0]
+    if not dtypes.is_discrete(variable.dtype):
+        raise ArgumentError(
+            f"{describe(variable)} has a default update, and {len(finals)} loops update it",
+            "pass its new value by updates=", variable.where,
+        )  # fmt: skip
+    total = default
+    for new in finals:
+        total = maximum(total, new)
+    return total
+
+
+def _finals(variable: SharedVariable, roots: Sequence[Variable]) -> list[Variable]:
+    """What loops make of a shared variable that they start from."""
+    found: dict[Any, Variable] = {}
+    for v in toposort(roots):
+        if not scan.is_scan(v):
+            continue
+        loop, args = scan.key_of(v)
+        for k, (state, initial) in enumerate(zip(loop.states, loop.split(args).initials)):
+            if state.shared and initial.args == (variable,):
+                found[loop, args, k] = getitem(scan.final(loop, args, k), 0)
+    return list(found.values())

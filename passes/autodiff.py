@@ -33,6 +33,8 @@ from graphc.ops.broadcast import broadcast_like, sum_like, zeros_like
 from graphc.ops.complexes import conj, real
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import add, cast, mul, neg
+from graphc.ops.scan import is_scan, key_of
+from graphc.passes.loop_gradient import pull
 from graphc.passes.stable_forms import stable_forms
 
 
@@ -216,24 +218,60 @@ def reverse(
     result: dict[Variable, Variable] = {}
     known = set(order)
     forms = stable_forms(order, wanted | blocked)
+    loops = _Loops(order)
     for variable in reversed(order):
         parts = found.pop(variable, None)
         if parts is None or variable not in on_path:
+            for a, ga in loops.pulled(variable, None, on_path):
+                found.setdefault(a, []).append(ga)
             continue
         with made_at(variable.where):
             g = total(parts)
             if variable in wanted:
                 result[variable] = g
-            if variable.op is None or variable in blocked:
+            if variable in loops.first:
+                pulled = loops.pulled(variable, None if variable in blocked else g, on_path)
+            elif variable.op is None or variable in blocked:
                 continue
-            form = forms.get(variable)
-            pulled = (
-                _pull(variable, g, on_path) if form is None else _pull_form(form, g, known, on_path)
-            )
+            elif variable in forms:
+                pulled = _pull_form(forms[variable], g, known, on_path)
+            else:
+                pulled = _pull(variable, g, on_path)
             for a, ga in pulled:
                 if a not in blocked:
                     found.setdefault(a, []).append(ga)
     return result
+
+
+class _Loops:
+    """Results of one loop, whose adjoints go through it together.
+
+    They have the same operands, so the first of them in order comes after all that reads any
+    of them when the order is walked backwards.
+    """
+
+    def __init__(self, order: Sequence[Variable]) -> None:
+        self.first: dict[Variable, Variable] = {}
+        found: dict[Any, Variable] = {}
+        for v in order:
+            if is_scan(v):
+                self.first[v] = found.setdefault(key_of(v), v)
+        self.waiting: dict[Variable, dict[Variable, Variable]] = {}
+
+    def pulled(
+        self, v: Variable, g: Variable | None, on_path: Collection[Variable]
+    ) -> list[tuple[Variable, Variable]]:
+        """The adjoints of the operands, at the last result to come; before that nothing."""
+        first = self.first.get(v)
+        if first is None:
+            return []
+        waiting = self.waiting.setdefault(first, {})
+        if g is not None and dtypes.is_continuous(v.dtype):
+            waiting[v] = g
+        if v is not first or not waiting:
+            return []
+        with made_at(v.where):
+            return [(a, in_shape(ga, a)) for a, ga in pull(waiting, on_path, reverse)]
 
 
 def _pull(

@@ -17,6 +17,7 @@ from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
 from graphc.passes.layout import Layout, Layouts, shape_of, trace
+from graphc.passes.loop_plan import LoopPlan, is_native_loop, plan_loop
 from graphc.passes.lower import (
     collapse,
     constant_scalar,
@@ -32,11 +33,15 @@ from graphc.passes.steps import Steps, kind_of, window_of
 
 
 class Binder:
-    """Turns one sized graph into a plan."""
+    """Turns one sized graph into a plan.
 
-    def __init__(self, sized: Sized, limit: int) -> None:
-        self.sized = sized
+    With `atomic`, nothing is overwritten that a step which stops the call would leave half done.
+    """
+
+    def __init__(self, sized: Sized, limit: int, atomic: bool = True) -> None:
+        self.sized, self.limit, self.atomic = sized, limit, atomic
         self.graph = sized.graph
+        self.loops: dict[Task, LoopPlan] = {}
         self.layouts = Layouts()
         self.fuser = Fuser(self.layouts, limit)
         self.nests: dict[Task, Nest] = {}
@@ -44,7 +49,7 @@ class Binder:
         self.reads: dict[Task, list[Variable]] = {}
         self.readers_of: dict[Variable, list[Task]] = {}
         self.pairs: dict[Task, list[tuple[Variable, Variable, str]]] = {}
-        self.writer = Steps(self.layouts, self.nests, self.pairs)
+        self.writer = Steps(self.layouts, self.nests, self.pairs, self.loops)
 
     def run(self) -> Plan:
         """The plan: tasks found, put in order, given memory, and written as steps."""
@@ -82,7 +87,8 @@ class Binder:
         chains: Mapping[Variable, Sequence[Variable]],
     ) -> Assignment:  # fmt: skip
         demands = [self._demand(t) for t in ordered]
-        self._find_exposed(ordered, demands)
+        if self.atomic:
+            self._find_exposed(ordered, demands)
         numbers = {v: k for k, v in enumerate(self.graph.outputs)}
         updates = {
             v: (s, leaf_of.get(s)) for s, new in self.graph.updates for v in chains[new]
@@ -133,7 +139,7 @@ class Binder:
     def _find_outputs(self, tasks: Sequence[Task]) -> None:
         wanted: set[Variable] = set(self.graph.roots)
         for t in tasks:
-            for v in t.members if isinstance(t, Group) else [t.node]:
+            for v in t.members:
                 for k, a in enumerate(v.args):
                     source, _ = trace(a)
                     gathered = v.op is not None and v.op.name == "gather" and k == 0
@@ -144,8 +150,7 @@ class Binder:
                             if t not in self.readers_of.setdefault(u, []):
                                 self.readers_of[u].append(t)
         for t in tasks:
-            members = t.members if isinstance(t, Group) else [t.node]
-            self.outputs[t] = [v for v in members if v in wanted]
+            self.outputs[t] = [v for v in t.members if v in wanted]
 
     def _analyse(self, t: Task) -> None:
         """Make a group's nest, and find what a task reads from memory."""
@@ -159,6 +164,11 @@ class Binder:
                     found.update(dict.fromkeys(_bases(b.layout)))
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
+        if is_native_loop(t.node):
+            loop = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
+            self.loops[t] = loop
+            t.members = loop.results
+            self.outputs[t] = loop.results
         found = {}
         for k, a in enumerate(t.node.args):
             if k in (t.node.op.shape_only if t.node.op else ()):
@@ -167,9 +177,16 @@ class Binder:
                 found.update(dict.fromkeys(_bases(self.layouts.of(a))))
         self.reads[t] = [v for v in found if not isinstance(v, Constant)]
 
+    def _bind(self, sized: Sized) -> Plan:
+        """The plan of a loop's body."""
+        return Binder(sized, self.limit, atomic=False).run()
+
     def _demand(self, t: Task) -> Demand:
         demand = Demand(self.reads[t], self.outputs[t])
-        if isinstance(t, Group):
+        if t in self.loops:
+            demand.inplace = self.loops[t].inplace
+            demand.scratch = self.loops[t].scratch
+        elif isinstance(t, Group):
             nest = self.nests[t]
             demand.inplace = [(made, read) for made, read, _ in self.pairs[t]]
             demand.scratch = [
@@ -206,9 +223,14 @@ class Binder:
         found: set[Task] = set()
         for t in tasks:
             found.update(self.fuser.task_of[v] for v in self._indices(t) if v.op is not None)
-            if has_checks(self.nests[t]) if isinstance(t, Group) else kind_of(t.node) == "host":
+            if self._may_stop(t):
                 found.add(t)
         return found
+
+    def _may_stop(self, t: Task) -> bool:
+        if isinstance(t, Group):
+            return has_checks(self.nests[t])
+        return self.loops[t].risky if t in self.loops else kind_of(t.node) == "host"
 
     def _indices(self, t: Task) -> list[Variable]:
         """The scalar indices that are checked before a task."""
@@ -232,24 +254,12 @@ class Binder:
                 demand.exposed = set(demand.makes)
             elif isinstance(t, Group):
                 demand.exposed = stored_too_early(self.nests[t])
-
-    # --- steps ------------------------------------------------------------------------
-
-
+            elif t in self.loops:
+                demand.exposed = set(demand.makes)
 
 
 def _bases(layout: Layout) -> list[Variable]:
     return [layout.base, *(d.index for d in layout.dynamic)]
-
-
-
-
-
-
-
-
-
-
 
 
 def bind(sized: Sized, limit: int) -> Plan:

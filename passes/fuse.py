@@ -14,6 +14,7 @@ from typing import Any
 
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Gather
+from graphc.ops.scan import is_scan, key_of
 from graphc.passes.group import (
     AxisMap,
     Group,
@@ -41,6 +42,7 @@ class Fuser:
         self.tasks: list[Task] = []
         self.count = 0
         self.by_leaf: dict[Variable, Variable] = {}  # of a leaf, its latest reader
+        self.loops: dict[Any, Single] = {}
 
     def run(self, order: Sequence[Variable]) -> list[Task]:
         """Tasks of all operations of a topological `order`."""
@@ -59,8 +61,14 @@ class Fuser:
         return self.count
 
     def _single(self, v: Variable) -> None:
-        task = Single(self._next(), v)
+        if is_scan(v) and key_of(v) in self.loops:
+            task = self.task_of[v] = self.loops[key_of(v)]
+            task.members.append(v)
+            return
+        task = Single(self._next(), [v])
         self.task_of[v] = task
+        if is_scan(v):
+            self.loops[key_of(v)] = task
         for a in v.args:
             for source in self.sources(a):
                 self._used(source, v)

@@ -43,11 +43,15 @@ class Group:
 
 @dataclass(eq=False)
 class Single:
-    """One operation that is a step of its own."""
+    """One operation that is a step of its own; of a loop, all results that are asked for."""
 
     number: int
-    node: Variable
+    members: list[Variable]
     first_user: float = inf
+
+    @property
+    def node(self) -> Variable:
+        return self.members[0]
 
 
 Task = Group | Single

@@ -10,6 +10,7 @@ from graphc.core.graph import Graph, Interner
 from graphc.core.node import Variable
 from graphc.core.op import Expand, apply
 from graphc.core.pattern import Rule
+from graphc.passes import loop_bodies, loop_motion
 from graphc.passes.algebra import ALGEBRA, divided_by_power_of_two
 from graphc.passes.canonical import CANONICAL
 from graphc.passes.fold import FOLD
@@ -45,7 +46,8 @@ class Import:
     name: str = "import"
 
     def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
-        done = interner.rebuild(graph.nodes(), {}, written_out)
+        transform = loop_bodies.imported(interner, written_out)
+        done = loop_bodies.rebuild(graph.nodes(), interner, {}, written_out, transform)
         return graph.with_roots([done[r] for r in graph.roots])
 
 
@@ -57,7 +59,27 @@ class Rewrite:
     rules: tuple[Rule, ...]
 
     def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
-        return rewrite(graph, self.rules, interner, log)
+
+        def change(part: Graph) -> Graph:
+            return rewrite(part, self.rules, interner, log)
+
+        return change(loop_bodies.in_bodies(graph, interner, change))
+
+
+@dataclass(frozen=True)
+class Move:
+    """Takes out of loops what need not be in them, and brings it to the normal form of rules."""
+
+    rules: tuple[Rule, ...]
+    name: str = "loops"
+
+    def __call__(self, graph: Graph, interner: Interner, log: list[Firing]) -> Graph:
+        def change(part: Graph) -> Graph:
+            return loop_motion.move(part, interner)
+
+        moved = change(loop_bodies.in_bodies(graph, interner, change))
+        same = all(a is b for a, b in zip(moved.roots, graph.roots))
+        return graph if same else Rewrite(self.name, self.rules)(moved, interner, log)
 
 
 # Each pass has the rules of those before it, so that what it makes is brought into their form
@@ -68,7 +90,7 @@ SIMPLIFY: tuple[Rewrite, ...] = (
     Rewrite("fold", CANONICAL + STABLE + FOLD),
     Rewrite("algebra", CANONICAL + STABLE + FOLD + ALGEBRA + MOVEMENT),
 )
-PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY)
+PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY, Move(SIMPLIFY[-1].rules))
 
 # What runs again once sizes are known: first all rules, then, when composed ops are written
 # out, those that don't put them together again. A division by a size stays one: a batch of 128
@@ -76,6 +98,7 @@ PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY)
 AGAIN: tuple[Rule, ...] = tuple(r for r in ALGEBRA if r is not divided_by_power_of_two)
 SIZED = Rewrite("sized", CANONICAL + STABLE + FOLD + AGAIN + MOVEMENT)
 EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + AGAIN + MOVEMENT
+WRITTEN_OUT = Rewrite("written out", EXPANDED)
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,22 @@ they are made of, and the rules run once more on what they can now see.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.core import dtypes
 from graphc.core.errors import Frame, ShapeError
 from graphc.core.graph import Graph, Interner, toposort
+from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
-from graphc.core.op import Expand, apply, building_with
+from graphc.core.op import Expand, apply, building_with, static_int
 from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import abs_, cast, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
+from graphc.ops.scan import is_scan, state_changes
 from graphc.ops.shape import expand_axes
+from graphc.passes import loop_bodies
 from graphc.passes.group import is_generator
 from graphc.passes.layout import Layouts, inside, is_view, shape_of, trace
 
@@ -90,7 +93,7 @@ def specialise(
         for number, value in numbers.items():
             done[number] = interner.leaf(Constant(value, "int64", where=number.where))
     guards = _guards(interner, before, dict(done), numbers)
-    interner.rebuild(order, done, resolve)
+    loop_bodies.rebuild(order, interner, done, resolve, sized_bodies(interner))
     _check_known(order, done)
     for old, new in done.items():
         interner.note(new, old)
@@ -103,6 +106,54 @@ def specialise(
         guards,
     )
     return Sized(sized_graph, interner, origin)
+
+
+def sized_bodies(interner: Interner) -> loop_bodies.Transform:
+    """Bodies over leaves of known sizes; those whose sizes don't follow stay as they are."""
+
+    def transform(
+        loop: Loop, wanted: Sequence[Variable], args: tuple[Variable, ...]
+    ) -> loop_bodies.Found:
+        given = loop.split(args)
+        _check_steps(loop, given)
+        rows = [(a, 1) for a in given.sequences]
+        rows += [(a, 1) for a, s in zip(given.initials, loop.states) for _ in s.reads]
+        rows += [(a, 0) for a in given.constants]
+        done: dict[Variable, Variable] = {}
+        for k, (leaf, (a, lead)) in enumerate(zip(loop.leaves, rows)):
+            kind = TensorType(leaf.dtype, a.type.shape[lead:])
+            number = not lead and isinstance(a, Constant) and not a.ndim
+            done[leaf] = a if number else loop_bodies.leaf(interner, k, leaf, kind)
+        leaves = {v: loop_bodies.leaf(interner, k, v, TensorType(v.dtype, done[v].type.shape))
+                  for k, v in enumerate(loop.leaves)}  # fmt: skip
+        order = toposort([*loop.results, *wanted], leaves=frozenset(done))
+        loop_bodies.rebuild(order, interner, done, resolve, transform)
+        for state in loop.states:
+            before, after = done[state.reads[0]].type.shape, done[state.next].type.shape
+            if before != after and None not in after:
+                raise state_changes(state.next, before, after)  # type: ignore[arg-type]
+        if not all(done[v].type.known for v in order):
+            return loop, {v: v for v in wanted}
+        for old in order:
+            interner.note(done[old], old)
+        return loop.over(leaves, lambda roots: [done[r] for r in roots]), done
+
+    return transform
+
+
+def _check_steps(loop: Loop, given: Operands) -> None:
+    steps = static_int(given.steps)
+    for a in given.sequences:
+        length = a.type.shape[0]
+        if steps is not None and length is not None and length < steps:
+            raise ShapeError(
+                f"the loop takes {steps} steps, and {describe(a)} has rows for {length}",
+                "leave n_steps out for as many steps as there are rows", loop.where,
+            )  # fmt: skip
+    if steps is not None and steps < 0:
+        raise ShapeError(
+            f"the number of steps is {steps}", "it must not be negative", loop.where
+        )
 
 
 def _check_known(order: Iterable[Variable], done: Mapping[Variable, Variable]) -> None:
@@ -168,7 +219,7 @@ def widen(sized: Sized) -> Sized:
         found = apply(v.op, [cast(a, dtypes.wide(a.dtype)) for a in args], v.attrs)
         return cast(found, v.dtype)
 
-    if not any(dtypes.is_half(v.dtype) for v in sized.graph.nodes()):
+    if not any(dtypes.is_half(v.dtype) for v in loop_bodies.all_nodes(sized.graph.roots)):
         return sized
     return _rebuilt(sized, visit)
 
@@ -187,10 +238,15 @@ def expand(sized: Sized) -> Sized:
 
 def _rebuilt(sized: Sized, visit: Any) -> Sized:
     graph, interner = sized.graph, sized.interner
-    done = interner.rebuild(graph.nodes(), {}, visit)
-    for old, new in done.items():
-        interner.note(new, old)
-    return Sized(graph.with_roots([done[r] for r in graph.roots]), interner, sized.origin)
+
+    def over(body: Graph) -> Graph:
+        done = interner.rebuild(body.nodes(), {}, visit)
+        for old, new in done.items():
+            interner.note(new, old)
+        return body.with_roots([done[r] for r in body.roots])
+
+    changed = over(loop_bodies.in_bodies(graph, interner, over))
+    return Sized(changed, interner, sized.origin)
 
 
 def _broadcast(x: Variable, shape: Sequence[int | None]) -> Variable:
@@ -233,6 +289,8 @@ def materialise(sized: Sized) -> Sized:
         assert v.op is not None
         if is_view(v):
             args = (_viewable(v, args, layouts), *(_in_buffer(a) for a in args[1:]))
+        elif is_scan(v):
+            args = (args[0], *_loop_operands(v, args, layouts))
         elif reads_memory(v):
             if v.op.name == "scatter":
                 args = (*args[:2], *_checked(v, args))
@@ -254,6 +312,28 @@ def materialise(sized: Sized) -> Sized:
     for old, new in done.items():
         interner.note(new, old)
     return Sized(graph.with_roots(roots), interner, sized.origin)
+
+
+def _loop_operands(
+    v: Variable, args: Sequence[Variable], layouts: Layouts
+) -> list[Variable]:
+    """The operands of a loop, where their rows lie in one piece."""
+    given = v.attrs["loop"].split(args)
+    sequences = {id(a) for a in given.sequences}
+    found: list[Variable] = []
+    for a in args[1:]:
+        value = _in_memory(a)
+        if isinstance(value, Constant):
+            found.append(value)
+            continue
+        layout = layouts.of(value)
+        whole = layout.contiguous
+        if id(a) in sequences and shape_of(value)[0]:
+            whole = replace(
+                layout, shape=layout.shape[1:], strides=layout.strides[1:]
+            ).contiguous  # fmt: skip
+        found.append(value if whole else apply(copy_, (value,), {}))
+    return found
 
 
 def reads_memory(v: Variable) -> bool:

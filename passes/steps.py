@@ -18,6 +18,7 @@ from graphc.passes.depthwise import WORDS as DEPTHWISE_WORDS
 from graphc.passes.depthwise import depthwise_step, is_depthwise
 from graphc.passes.group import NATIVE, Group, Task
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
+from graphc.passes.loop_plan import LoopPlan, loop_step
 from graphc.passes.lower import (
     Launch,
     alias,
@@ -57,6 +58,8 @@ class Steps:
         Of the graph's variables.
     nests, pairs : dict
         Of each group, its loop nest, and what it may overwrite.
+    loops : dict
+        Of each loop over a sub-plan, that plan.
     """
 
     def __init__(
@@ -64,8 +67,9 @@ class Steps:
         layouts: Layouts,
         nests: dict[Task, Nest],
         pairs: dict[Task, list[tuple[Variable, Variable, str]]],
+        loops: dict[Task, LoopPlan],
     ) -> None:
-        self.layouts, self.nests, self.pairs = layouts, nests, pairs
+        self.layouts, self.nests, self.pairs, self.loops = layouts, nests, pairs, loops
         self.steps: list[Step] = []
         self.made: dict[Variable, int] = {}  # the first step that may read it
         self.known: dict[int, int] = {}  # of steps that look at an index; see `hoist`
@@ -82,6 +86,9 @@ class Steps:
             cost = sum(_work(v) for v in t.members)
             launch = Launch(nest, _label(t.members), tuple(t.members), flops=cost)
             self._launch(launch, found.places, scratch)
+            return
+        if t in self.loops:
+            self._loop(self.loops[t], found.places, scratch, aliases)
             return
         kind = kind_of(t.node)
         if kind == "product":
@@ -280,6 +287,29 @@ class Steps:
             nest = copy_nest(target, source, v.dtype, constant=number)
             self._launch(Launch(nest, f"{_name(v)}: part", (v,)), places)
             start += shape[axis]
+
+    def _loop(
+        self, loop: LoopPlan, places: Mapping[Variable, Place], scratch: Sequence[Place],
+        aliases: Sequence[tuple[Variable, Variable]],
+    ) -> None:  # fmt: skip
+        """Initial rows are put where the loop goes on from them; then it runs."""
+        overwritten = {made for made, _ in aliases}
+        for v, initial, offset in loop.prologue:
+            if v not in overwritten:
+                self._put(v, initial, offset, places)
+        step, moving = loop_step(loop, self.layouts, self._pointer, places, scratch)
+        self._moved(step, moving, places)
+
+    def _put(
+        self, v: Variable, source: Variable, offset: int, places: Mapping[Variable, Place]
+    ) -> None:
+        """Write rows of a variable's buffer, from a number of elements on."""
+        shape = shape_of(source)
+        target = Layout(v, shape, whole(v).strides, offset)
+        number = constant_scalar(source)
+        layout = target if number is not None else self.layouts.of(source)
+        nest = copy_nest(target, layout, v.dtype, constant=number)
+        self._launch(Launch(nest, f"initial rows of {_name(v)}", (v,)), places)
 
     def _host(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         operands: list[Any] = []

@@ -13,7 +13,9 @@ from graphc.core.op import NullGradient
 from graphc.ops.broadcast import broadcast_like, zeros_like
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import cast
+from graphc.ops.scan import is_scan, key_of
 from graphc.passes.autodiff import reverse, times, total
+from graphc.passes.loop_gradient import push
 
 
 def Rop(
@@ -53,8 +55,18 @@ def forward(
 ) -> dict[Variable, Variable]:
     """The tangents of everything that `outputs` need, from those of some variables."""
     found: dict[Variable, Variable] = dict(tangents)
-    for variable in toposort(outputs):
+    order = toposort(outputs)
+    pushed: dict[Any, dict[Variable, Variable]] = {}
+    for variable in order:
         if variable in found or variable.op is None:
+            continue
+        if is_scan(variable):
+            key = key_of(variable)
+            if key not in pushed:
+                pushed[key] = _through_loop([v for v in order if is_scan(v) and key_of(v) == key],
+                                            found)  # fmt: skip
+            if variable in pushed[key]:
+                found[variable] = pushed[key][variable]
             continue
         parts = [found.get(a) for a in variable.args]
         if all(p is None for p in parts) or not dtypes.is_continuous(variable.dtype):
@@ -64,6 +76,17 @@ def forward(
         if t is not None:
             found[variable] = _spread(t, variable)
     return found
+
+
+def _through_loop(
+    results: Sequence[Variable], found: Mapping[Variable, Variable]
+) -> dict[Variable, Variable]:
+    """The tangents of all results of one loop."""
+    operands = {a: _spread(found[a], a) for a in results[0].args if a in found}
+    if not any(dtypes.is_continuous(a.dtype) for a in operands):
+        return {}
+    with made_at(results[0].where):
+        return push(results, operands, forward)
 
 
 def _spread(t: Variable, like: Variable) -> Variable:

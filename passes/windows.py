@@ -18,6 +18,7 @@ from graphc.ops.index import Window
 from graphc.ops.shape import dimshuffle
 from graphc.passes.sizes import size_of, sizes
 
+MOST_TERMS = 64  # of a sum that is looked through
 ALL = ("a",)
 NEW = ("n",)
 
@@ -206,7 +207,81 @@ def update_of_nothing(node: Variable) -> Variable | None:
     return x if node.attrs["mode"] == "inc" and uniform_value(value) == 0 else None
 
 
+@rewrites("add", on=("update_subtensor", "add"))
+def neighbouring_updates(node: Variable) -> Variable | None:
+    """zeros[:, a:b] = x  +  zeros[:, b:c] = y  ->  zeros[:, a:c] = join(x, y)
+
+    The gradient of a matrix that is cut in pieces, as the gates of an LSTM are. The pieces may
+    stand anywhere in the sum.
+    """
+    terms = _terms(node)
+    pieces: dict[int, list[tuple[int, Variable]]] = {}
+    for v in terms:
+        found = _update_of_zeros(v)
+        if found is not None:
+            pieces.setdefault(found[0], []).append((found[1], v))
+    for axis, group in pieces.items():
+        ordered = sorted(group, key=lambda piece: piece[0])
+        for (_, v), (start, w) in zip(ordered, ordered[1:]):
+            if _end(v, axis) == start:
+                rest = [u for u in terms if u is not v and u is not w]
+                total = _joined_updates(v, w, axis)
+                for u in rest:
+                    total = add(total, u)
+                return total
+    return None
+
+
+def _terms(node: Variable) -> list[Variable]:
+    """The terms of a sum of tensors of one shape."""
+    found: list[Variable] = []
+    stack = [node]
+    while stack and len(found) < MOST_TERMS:
+        v = stack.pop()
+        if v.op is OPS["add"] and v.type == node.type and v.type.known:
+            stack.extend(v.args)
+        else:
+            found.append(v)
+    return found + stack
+
+
+def _end(v: Variable, axis: int) -> int | None:
+    start, length = entries_of(v)[axis][1:3]
+    first, count = static_int(start), static_int(length)
+    return None if first is None or count is None else first + count
+
+
+def _joined_updates(v: Variable, w: Variable, axis: int) -> Variable:
+    parts = (*_parts_along(v.args[1], axis), *_parts_along(w.args[1], axis))
+    joined = apply(OPS["join"], parts, {"axis": axis})
+    entries = entries_of(v)
+    entries[axis] = ("s", entries[axis][1], Constant(joined.type.shape[axis], "int64"), 1)
+    numbers, window = closed(entries)
+    return apply(OPS["update_subtensor"], (v.args[0], joined, *numbers),
+                 {"window": window, "mode": "set"})  # fmt: skip
+
+
+def _update_of_zeros(v: Variable) -> tuple[int, int, Variable] | None:
+    """The axis, the first position and the values of a slice written into zeros."""
+    if v.op is not OPS["update_subtensor"] or uniform_value(v.args[0]) != 0:
+        return None
+    entries, value = entries_of(v), v.args[1]
+    cut = [k for k, e in enumerate(entries) if e != ALL]
+    if len(cut) != 1 or len(entries) != v.ndim or entries[cut[0]][0] != "s":
+        return None
+    (k,) = cut
+    start, length = static_int(entries[k][1]), static_int(entries[k][2])
+    shape = (*v.type.shape[:k], length, *v.type.shape[k + 1 :])
+    if start is None or entries[k][3] != 1 or None in shape or value.type.shape != shape:
+        return None
+    return k, start, value
+
+
+def _parts_along(v: Variable, axis: int) -> tuple[Variable, ...]:
+    return v.args if v.op is OPS["join"] and v.attrs["axis"] == axis else (v,)
+
+
 WINDOWS: tuple[Rule, ...] = (
     entry_of_vector, part_of_vector, full_slice, full_window, full_update, window_twice,
-    update_of_nothing,
+    update_of_nothing, neighbouring_updates,
 )  # fmt: skip

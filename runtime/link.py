@@ -49,6 +49,7 @@ class Linked:
     arena: Array
     functions: list[Compiled | None]
     kept: list[Any] = field(default_factory=list)
+    loops: dict[int, Linked] = field(default_factory=dict)  # the bodies of loop steps
 
     def relocate(self) -> None:
         """Write the addresses of shared variables again, after one has moved."""
@@ -107,7 +108,40 @@ def link(plan: Plan, earlier: Plan | None = None) -> Linked:
             words[starts[k] + w] = _resolve(linked, word, starts[k] + w, base)
         address = function.address if function is not None else 0
         table[k] = (address, base + 8 * starts[k], step.low, step.high)
+        if step.routine == "loop":
+            linked.loops[k] = link_loop(linked, step, starts[k])
     return linked
+
+
+HEAD, POINTER_WORDS = 10, 7  # of a loop's block: see graphc.passes.loop_plan
+CONDITION_WORD, RESULT_WORD = 5, 7
+
+
+def link_loop(outer: Linked, step: Step, start: int) -> Linked:
+    """Link the body of a loop, and say in the step's block which of its words move."""
+    plan, pointers = step.extra
+    body = link(plan.body)
+    outer.words[start + 1] = body.table.ctypes.data
+    outer.words[start + 2] = len(plan.body.steps)
+    base = body.words.ctypes.data
+    if plan.until is not None:
+        for number, offset, word in body.outputs:
+            if number == plan.until:
+                body.words[word] = outer.words[start + CONDITION_WORD] + offset
+    targets = []
+    for p in pointers:
+        found = {"input": body.inputs, "output": body.outputs, "shared": body.shared}[p.kind]
+        targets.append([(base + 8 * word, offset) for n, offset, word in found if n is p.number
+                        or (p.kind != "shared" and n == p.number)])  # fmt: skip
+    table = np.array([pair for group in targets for pair in group], "int64").reshape(-1, 2)
+    body.kept.append(table)
+    first = 0
+    for k, group in enumerate(targets):
+        entry = start + HEAD + k * POINTER_WORDS
+        outer.words[entry + 5] = table.ctypes.data + 16 * first
+        outer.words[entry + 6] = len(group)
+        first += len(group)
+    return body
 
 
 def _resolve(linked: Linked, word: Word, at: int, base: int) -> int:

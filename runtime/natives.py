@@ -143,6 +143,44 @@ def kernel(block, low, high):
     return 0
 """
 
+# Words: as `graphc.passes.loop_plan.loop_step` says
+LOOP = """
+def kernel(block, low, high):
+    steps = word(block, 0)
+    table = word(block, 1)
+    count = word(block, 2)
+    fixed = word(block, 3)
+    pointers = word(block, 4)
+    until = word(block, 5)
+    done = 0
+    going = 1
+    while going != 0 and done < steps:
+        first = select(done == 0, 0, fixed)
+        for p in range(first, pointers):
+            entry = block + 80 + p * 56
+            early = done < peek_int64(entry)
+            at = select(early, peek_int64(entry + 8), peek_int64(entry + 24))
+            stride = select(early, peek_int64(entry + 16), peek_int64(entry + 32))
+            at = at + done * stride
+            target = peek_int64(entry + 40)
+            for k in range(peek_int64(entry + 48)):
+                poke_int64(peek_int64(target + k * 16), at + peek_int64(target + k * 16 + 8))
+        for i in range(count):
+            step = table + i * 32
+            code = call_step(peek_int64(step), peek_int64(step + 8),
+                             peek_int64(step + 16), peek_int64(step + 24))
+            if code != 0:
+                poke_int64(block + 56, ((i + 1) << 32) | (code & 4294967295))
+                return 1
+        done = done + 1
+        if until != 0:
+            if int64(peek_uint8(until)) != 0:
+                going = 0
+    if word(block, 6) != 0:
+        poke_int64(word(block, 6), done)
+    return 0
+"""
+
 COPY = """
 def kernel(block, low, high):
     copy_memory(word(block, 0) + low, word(block, 1) + low, high - low)
@@ -155,6 +193,7 @@ SOURCES = {
     "gemm_float32": GEMM.format(dtype="float32", size=4),
     "gemm_float64": GEMM.format(dtype="float64", size=8),
     "offset": OFFSET,
+    "loop": LOOP,
     "scale_float32": SCALE.format(dtype="float32"),
     "scale_float64": SCALE.format(dtype="float64"),
     "copy_bytes": COPY,

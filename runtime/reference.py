@@ -5,7 +5,7 @@ Nothing is compiled. It is ``mode="numpy"``, and the oracle of every test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,15 +27,54 @@ def evaluate(roots: Sequence[Variable], given: Mapping[Variable, Any]) -> list[A
 
     Shared variables stand for their present value unless `given` has another.
     """
-    values: dict[Variable, Any] = dict(given)
-    order = toposort(roots, leaves=values.keys())
+    return interpret(roots, tuple(given))(tuple(given.values()))
+
+
+def interpret(
+    roots: Sequence[Variable], leaves: Sequence[Variable]
+) -> Callable[[Sequence[Any]], list[Array]]:
+    """A function from the values of `leaves` to those of `roots`."""
+    order = toposort(roots, leaves=frozenset(leaves))
     pending = _last_uses(order, roots)
-    for k, variable in enumerate(order):
-        if variable not in values:
-            values[variable] = value_of(variable, values)
-        for dead in pending.get(k, ()):
-            del values[dead]
-    return [np.asarray(values[r]) for r in roots]
+    together = _done_together(v for v in order if v not in leaves)
+
+    def run(given: Sequence[Any]) -> list[Array]:
+        values: dict[Variable, Any] = dict(zip(leaves, given))
+        for k, variable in enumerate(order):
+            if variable in together:
+                if variable is together[variable][0]:
+                    _run_together(together[variable], values)
+            elif variable not in values:
+                values[variable] = value_of(variable, values)
+            for dead in pending.get(k, ()):
+                del values[dead]
+        return [np.asarray(values[r]) for r in roots]
+
+    return run
+
+
+def _done_together(order: Iterable[Variable]) -> dict[Variable, list[Variable]]:
+    """Of each result of a loop, all of them, in the order in which they come."""
+    found: dict[Any, list[Variable]] = {}
+    for v in order:
+        if v.op is not None and "together" in v.op.facts:
+            found.setdefault((v.op, v.attrs["loop"], v.args), []).append(v)
+    return {v: group for group in found.values() for v in group}
+
+
+def _run_together(group: Sequence[Variable], values: dict[Variable, Any]) -> None:
+    """The results of one loop, which are made in the same steps."""
+    first = group[0]
+    op = first.op
+    assert op is not None
+    wanted = [(v.attrs["of"], v.attrs["which"]) for v in group]
+    arrays = [values[a] for a in first.args]
+    found = _explained(
+        first, arrays,
+        lambda: op.facts["together"](arrays, first.attrs["loop"], wanted, interpret),
+    )  # fmt: skip
+    for v, value in zip(group, found):
+        values[v] = dtypes.convert(value, v.dtype)
 
 
 def _last_uses(order: Sequence[Variable], roots: Sequence[Variable]) -> dict[int, list[Variable]]:
@@ -66,10 +105,18 @@ def value_of(variable: Variable, values: Mapping[Variable, Any]) -> Array:
 
 def meaning(variable: Variable, args: Sequence[Any]) -> Any:
     """What an op's NumPy function makes of `args`; errors name the user's line."""
-    assert variable.op is not None
+    op, extra = variable.op, {}
+    assert op is not None
+    if "together" in op.facts:
+        extra = {"interpret": interpret}
+    return _explained(variable, args, lambda: op.numpy(*args, **variable.attrs, **extra))
+
+
+def _explained(variable: Variable, args: Sequence[Any], compute: Callable[[], Any]) -> Any:
+    """What `compute` gives; its errors in terms of the user's program."""
     try:
         with np.errstate(all="ignore"):
-            return variable.op.numpy(*args, **variable.attrs)
+            return compute()
     except GraphError as error:
         error.at = error.at or variable.where
         raise

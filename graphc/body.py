@@ -1,0 +1,330 @@
+"""The body of a loop: `fn` is called once, and what it declared is collected."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.core import dtypes
+from graphc.core.errors import ArgumentError, DTypeError, Frame, GraphError, ShapeError
+from graphc.core.graph import substitute, toposort
+from graphc.core.loop import State
+from graphc.core.node import Attrs, Constant, SharedVariable, Variable, describe, user_frames
+from graphc.core.op import Op, PlainBuilder, building_with
+from graphc.ops.convert import as_variable
+from graphc.ops.elementwise import cast
+from graphc.ops.shape import expand_axes
+from graphc.recurrence import Carried, row_type
+from graphc.updating import fit_update, read_updates, total_update, where_widened
+
+
+class Until:
+    """The condition after which a loop ends."""
+
+    def __init__(self, condition: Variable) -> None:
+        self.condition = condition
+
+
+def until(condition: Variable) -> Until:
+    """Return this from `fn`, behind the outputs: the loop ends after this step if it is true.
+
+    Examples
+    --------
+    >>> import graphc, graphc.tensor as T
+    >>> x = T.dscalar("x")
+    >>> double = lambda y: (2 * y, graphc.until(2 * y > 100))
+    >>> graphc.scan(double, outputs_info=x, n_steps=1000)[0].eval({x: 10.0})
+    array([ 20.,  40.,  80., 160.])
+    """
+    return Until(condition)
+
+
+@dataclass
+class Tracked:
+    """A state of the loop with its initial rows; which output or shared variable it is."""
+
+    state: State
+    initial: Variable
+    shared: SharedVariable | None = None
+    output: int | None = None
+
+
+@dataclass
+class Body:
+    """What `fn` declared."""
+
+    name: str | None
+    slices: list[Variable]
+    states: list[Tracked] = field(default_factory=list)
+    constants: list[Variable] = field(default_factory=list)
+    captured: list[Variable] = field(default_factory=list)
+    outputs: list[Variable] = field(default_factory=list)
+    until: Variable | None = None
+    where: tuple[Frame, ...] = ()
+
+
+class Recorder(PlainBuilder):
+    """Remembers what is made while `fn` runs: everything else comes from outside."""
+
+    def __init__(self) -> None:
+        self.made: set[Variable] = set()
+
+    def build(self, op: Op, args: tuple[Variable, ...], attrs: Attrs) -> Variable:
+        found = super().build(op, args, attrs)
+        self.made.add(found)
+        return found
+
+
+@dataclass
+class Returned:
+    """What a call of `fn` gave."""
+
+    outputs: list[Variable]
+    updates: dict[SharedVariable, Variable]
+    until: Variable | None
+    reads: list[list[Variable]]
+    made: set[Variable]
+
+
+def build(
+    fn: Callable[..., Any],
+    sequences: Sequence[Variable],
+    carried: list[Carried | None] | None,
+    constants: Sequence[Variable],
+    strict: bool,
+    name: str | None,
+) -> Body:
+    """Call `fn` with leaves, and collect the loop's body."""
+    slices = [
+        Variable(row_type(x), name=f"{x.name}[t]" if x.name else None, where=x.where or None)
+        for x in sequences
+    ]
+    own = {c: Variable(c.type, name=c.name, where=c.where) for c in constants
+           if not isinstance(c, Constant)}  # fmt: skip
+    given = [own.get(c, c) for c in constants]
+    found = _call(fn, slices, carried or [], given)
+    if carried is None:
+        carried = [None] * len(found.outputs)
+    _check_count(fn, found.outputs, carried)
+    wider = _number_dtypes(found.outputs, carried)
+    if wider:
+        carried = [wider.get(k, c) for k, c in enumerate(carried)]
+        found = _call(fn, slices, carried, given)
+    body = Body(name or getattr(fn, "__name__", None), slices, where=_lines(fn))
+    for k, (c, reads) in enumerate(zip(carried, found.reads)):
+        if c is not None:
+            found.outputs[k] = _next(found.outputs[k], reads[0], k)
+            state = State(c.taps, tuple(reads), found.outputs[k])
+            body.states.append(Tracked(state, c.initial, output=k))
+    body.outputs, body.until = found.outputs, found.until
+    _close(body, found, own, strict)
+    return body
+
+
+def _call(
+    fn: Callable[..., Any], slices: Sequence[Variable], carried: Sequence[Carried | None],
+    constants: Sequence[Variable],
+) -> Returned:  # fmt: skip
+    reads = [[] if c is None else _reads(c) for c in carried]
+    recorder = Recorder()
+    with building_with(recorder):
+        returned = fn(*slices, *(r for group in reads for r in group), *constants)
+        outputs, updates, condition = _read_returned(returned)
+    return Returned(outputs, updates, condition, reads, recorder.made)
+
+
+def _reads(c: Carried) -> list[Variable]:
+    """The leaves that stand for a state's earlier values."""
+    named = c.plain if c.plain is not None else c.initial
+    return [
+        Variable(row_type(c.initial), name=f"{named.name}[t{tap}]" if named.name else None,
+                 where=named.where or None)
+        for tap in c.taps
+    ]  # fmt: skip
+
+
+def _read_returned(
+    returned: Any,
+) -> tuple[list[Variable], dict[SharedVariable, Variable], Variable | None]:
+    """The outputs, updates and condition that `fn` returned, in whatever order."""
+    parts = list(returned) if isinstance(returned, tuple) else [returned]
+    outputs: list[Any] = []
+    updates: dict[SharedVariable, Variable] = {}
+    condition = None
+    for part in parts:
+        if isinstance(part, Until):
+            condition = _condition(part.condition)
+        elif _is_updates(part):
+            updates.update(read_updates(part))
+        elif isinstance(part, list | tuple):
+            for entry in part:
+                if isinstance(entry, Until):
+                    condition = _condition(entry.condition)
+                else:
+                    outputs.append(entry)
+        elif part is not None:
+            outputs.append(part)
+    return [as_variable(o) for o in outputs], updates, condition
+
+
+def _is_updates(part: Any) -> bool:
+    if isinstance(part, Mapping):
+        return True
+    return (
+        isinstance(part, list | tuple)
+        and bool(part)
+        and all(
+            isinstance(p, list | tuple) and len(p) == 2 and isinstance(p[0], SharedVariable)
+            for p in part
+        )
+    )
+
+
+def _condition(value: Any) -> Variable:
+    variable = as_variable(value)
+    if variable.ndim != 0:
+        raise ShapeError(
+            f"scan: until takes a scalar, not {describe(variable)}", "take T.all or T.any of it",
+            variable.where or user_frames(),
+        )  # fmt: skip
+    return variable if variable.dtype == "bool" else cast(variable, "bool")
+
+
+def _check_count(
+    fn: Callable[..., Any], outputs: Sequence[Variable], carried: Sequence[Carried | None]
+) -> None:
+    if len(outputs) == len(carried):
+        return
+    raise ArgumentError(
+        f"scan: fn returned {len(outputs)} outputs, and outputs_info is for {len(carried)}",
+        "outputs_info has one entry per output: its initial value, or None", _lines(fn),
+    )  # fmt: skip
+
+
+def _lines(fn: Callable[..., Any]) -> tuple[Frame, ...]:
+    """The line of the user's program where the body begins."""
+    code = getattr(fn, "__code__", None)
+    if code is None:
+        return user_frames()
+    return (*user_frames(), (code.co_filename, code.co_firstlineno, code.co_name))
+
+
+def _number_dtypes(
+    outputs: Sequence[Variable], carried: Sequence[Carried | None]
+) -> dict[int, Carried]:
+    """States that start from a number, in the dtype that `fn` makes of it."""
+    found = {}
+    for k, (o, c) in enumerate(zip(outputs, carried)):
+        if c is None or c.weak is None or o.dtype == c.initial.dtype:
+            continue
+        fraction = isinstance(c.weak, float) and dtypes.is_discrete(o.dtype)
+        if not fraction:
+            found[k] = c.as_dtype(o.dtype)
+    return found
+
+
+def _next(new: Variable, read: Variable, k: int) -> Variable:
+    """The new value of a state, checked against the old one."""
+    if new.dtype != read.dtype:
+        if dtypes.promote([new.dtype, read.dtype]) != read.dtype:
+            source = where_widened(new, read.dtype)
+            raise DTypeError(
+                f"scan: output number {k} starts as {describe(read)} and becomes {new.dtype}: "
+                f"{source.dtype} comes in with {describe(source)}",
+                f"cast it there: .astype({read.dtype!r}), or start with {new.dtype}",
+                source.where or new.where or user_frames(),
+            )
+        new = cast(new, read.dtype)
+    clash = any(
+        None not in (m, n) and m != n for m, n in zip(new.type.shape, read.type.shape)
+    )
+    if new.ndim != read.ndim or clash:
+        raise ShapeError(
+            f"scan: output number {k} starts as {describe(read)} and becomes {describe(new)}",
+            "a state keeps its shape: start it with the shape that fn returns, "
+            "as with T.zeros((...))", new.where or user_frames(),
+        )  # fmt: skip
+    return new
+
+
+def _close(
+    body: Body, found: Returned, own: Mapping[Variable, Variable], strict: bool
+) -> None:
+    """Make leaves of all that the body reads from outside, and states of what it updates."""
+    roots = [*(s.state.next for s in body.states), *found.outputs, *found.updates.values()]
+    roots += [] if found.until is None else [found.until]
+    leaves = {*body.slices, *own.values(), *(r for group in found.reads for r in group)}
+    outside = [
+        v for v in toposort(roots, leaves=_outer(roots, found.made, leaves))
+        if v not in found.made and v not in leaves and not isinstance(v, Constant)
+    ]  # fmt: skip
+    states = _shared_states(outside, found)
+    replace: dict[Variable, Variable] = {}
+    for s, new in states.items():
+        read = Variable(s.type, name=s.name, where=s.where)
+        replace[s] = read
+        body.states.append(Tracked(State((-1,), (read,), new, True), expand_axes(s, [0]), s))
+    others = [v for v in outside if v not in states]
+    others += [v for v in toposort(states.values())
+               if isinstance(v, SharedVariable) and v not in states and v not in others]
+    if strict and others:
+        raise ArgumentError(
+            f"scan: fn uses {describe(others[0])}, which it is not given, and strict is True",
+            "pass it as a non_sequence", others[0].where or user_frames(),
+        )  # fmt: skip
+    for v in others:
+        replace[v] = Variable(v.type, name=v.name, where=v.where)
+    used = [(c, leaf) for c, leaf in own.items()]
+    body.captured = [c for c, _ in used] + others
+    body.constants = [leaf for _, leaf in used] + [replace[v] for v in others]
+    _replace(body, replace)
+
+
+def _outer(
+    roots: Sequence[Variable], made: set[Variable], leaves: set[Variable]
+) -> set[Variable]:
+    """The variables from outside that the body reads, where the walk downwards ends."""
+    found: set[Variable] = set()
+    seen: set[Variable] = set()
+    stack = list(roots)
+    while stack:
+        v = stack.pop()
+        if v in seen:
+            continue
+        seen.add(v)
+        if v in made and v not in leaves:
+            stack.extend(v.args)
+        else:
+            found.add(v)
+    return found
+
+
+def _shared_states(
+    outside: Sequence[Variable], found: Returned
+) -> dict[SharedVariable, Variable]:
+    """The shared variables that go from step to step, with their new values."""
+    states: dict[SharedVariable, Variable] = dict(found.updates)
+    roots = [*found.outputs, *found.updates.values()]
+    for v in outside:
+        if isinstance(v, SharedVariable) and v not in states and v.default_update is not None:
+            states[v] = fit_update(v, total_update(v, roots), "default_update")
+    for s in states:
+        if not isinstance(s, SharedVariable):  # read_updates has seen to it
+            raise GraphError(f"scan: {describe(s)} is no shared variable")
+    return states
+
+
+def _replace(body: Body, replace: Mapping[Variable, Variable]) -> None:
+    """Put leaves in the places of what comes from outside."""
+    if not replace:
+        return
+    roots = [*(s.state.next for s in body.states), *body.outputs]
+    roots += [] if body.until is None else [body.until]
+    made = substitute(roots, replace)
+    for s, new in zip(body.states, made):
+        s.state = dataclasses.replace(s.state, next=new)
+    body.outputs = made[len(body.states) : len(body.states) + len(body.outputs)]
+    if body.until is not None:
+        body.until = made[-1]
