@@ -41,6 +41,7 @@ from graphc.core.node import Apply, Constant, SharedVariable, TensorType, Variab
 from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
 from graphc.looping import foldl, foldr, map, reduce, scan, until
+from graphc.ops.choice import ifelse
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
@@ -55,5 +56,5 @@ __all__ = [
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
-    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until",
+    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "ifelse",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from graphc.core.node import Array, Variable, describe
 from graphc.core.plan import Plan
 from graphc.passes.bind import bind
 from graphc.passes.blas import fold_products
+from graphc.passes.branching import make_lazy
 from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
 from graphc.passes.loop_bodies import in_bodies
@@ -159,7 +160,7 @@ class NativeProgram:
             return fold_products(part, interner)
 
         folded = change(in_bodies(simple, interner, change))
-        return materialise(replace(sized, graph=folded))
+        return materialise(replace(sized, graph=make_lazy(folded, interner)))
 
     def _plan(self, sized: Sized) -> Plan:
         """A plan of fused kernels, unless compiling them would not pay.

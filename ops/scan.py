@@ -164,8 +164,12 @@ def _row_shapes(arrays: Sequence[Any], loop: Loop, traced: Sequence[Variable]) -
     return [tuple(n or 0 for n in v.type.shape) for v in found]
 
 
-def _numpy(*arrays: Any, loop: Loop, of: str, which: Any, interpret: Interpret) -> Any:
-    return run(arrays, loop, [(of, which)], interpret)[0]
+def _numpy(*arrays: Any, loop: Loop, of: str, which: Any) -> Any:
+    raise NotImplementedError("a loop is run together with all its results")
+
+
+def _together(arrays: Sequence[Any], results: Sequence[Variable], interpret: Any) -> list[Any]:
+    return run(arrays, results[0].attrs["loop"], [wanted_of(v) for v in results], interpret)
 
 
 def _size_args(count: int, attrs: Attrs) -> tuple[int, ...]:
@@ -177,7 +181,7 @@ scan = declare(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
         size_args=_size_args, checks=True,
-        facts={"together": run, "widens": False},
+        facts={"together": _together, "widens": False},
     )
 )  # fmt: skip
 

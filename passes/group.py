@@ -61,6 +61,12 @@ def is_reduction(v: Variable) -> bool:
     return v.op is not None and isinstance(v.op.lower, Reduction)
 
 
+def whole_of(v: Variable) -> tuple[object, tuple[Variable, ...]] | None:
+    """What the results of one loop or of one branch have in common."""
+    whole = v.attrs.get("loop") or v.attrs.get("branch")
+    return None if whole is None else (whole, v.args)
+
+
 def is_generator(v: Variable) -> bool:
     return v.op is not None and isinstance(v.op.lower, Generator)
 

@@ -78,6 +78,12 @@ def rebuild(
     return interner.rebuild(order, done, visit_any)
 
 
+def again(v: Variable, args: tuple[Variable, ...]) -> Variable:
+    """The same application over other operands."""
+    assert v.op is not None
+    return apply(v.op, args, v.attrs)
+
+
 def imported(interner: Interner, visit: Visit) -> Transform:
     """Bodies over the common leaves, their nodes made by `interner`."""
 

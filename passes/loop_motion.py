@@ -22,7 +22,7 @@ from graphc.ops.elementwise import add, copy_
 from graphc.ops.index import getitem
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim
-from graphc.passes.loop_bodies import Found, imported, loops_of
+from graphc.passes.loop_bodies import Found, again, imported, loops_of
 from graphc.passes.stacking import Stacked, Stacker, is_zero
 
 Key = tuple[Loop, tuple[Variable, ...]]
@@ -343,7 +343,7 @@ class Mover:
         order: list[int], wanted: dict[tuple[str, Any], Variable],
         found: dict[Variable, Variable], interner: Interner,
     ) -> dict[Variable, Variable]:  # fmt: skip
-        canonical: Found = imported(interner, _again)(
+        canonical: Found = imported(interner, again)(
             loop, list(rows.values()), args
         )
         new, inner = canonical
@@ -374,11 +374,6 @@ def _values_for(v: Variable, leaves: Collection[Variable] = ()) -> set[Variable]
         if u.op is not None and u not in leaves:
             stack += [a for k, a in enumerate(u.args) if k not in u.op.shape_only]
     return found
-
-
-def _again(v: Variable, args: tuple[Variable, ...]) -> Variable:
-    assert v.op is not None
-    return apply(v.op, args, v.attrs)
 
 
 def _added(total: Variable, part: Variable) -> Variable:

@@ -17,6 +17,7 @@ from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
 from graphc.core.op import Expand, apply, building_with, static_int
 from graphc.ops.broadcast import alloc
+from graphc.ops.choice import is_branch
 from graphc.ops.elementwise import abs_, cast, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
@@ -289,8 +290,9 @@ def materialise(sized: Sized) -> Sized:
         assert v.op is not None
         if is_view(v):
             args = (_viewable(v, args, layouts), *(_in_buffer(a) for a in args[1:]))
-        elif is_scan(v):
-            args = (args[0], *_loop_operands(v, args, layouts))
+        elif is_scan(v) or is_branch(v):
+            head = _in_buffer(args[0]) if is_branch(v) else args[0]
+            args = (head, *_whole_operands(v, args, layouts))
         elif reads_memory(v):
             if v.op.name == "scatter":
                 args = (*args[:2], *_checked(v, args))
@@ -314,12 +316,11 @@ def materialise(sized: Sized) -> Sized:
     return Sized(graph.with_roots(roots), interner, sized.origin)
 
 
-def _loop_operands(
+def _whole_operands(
     v: Variable, args: Sequence[Variable], layouts: Layouts
 ) -> list[Variable]:
-    """The operands of a loop, where their rows lie in one piece."""
-    given = v.attrs["loop"].split(args)
-    sequences = {id(a) for a in given.sequences}
+    """The operands of a loop or branch, where they, or their rows, lie in one piece."""
+    sequences = {id(a) for a in v.attrs["loop"].split(args).sequences} if is_scan(v) else set()
     found: list[Variable] = []
     for a in args[1:]:
         value = _in_memory(a)

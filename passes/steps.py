@@ -59,7 +59,7 @@ class Steps:
     nests, pairs : dict
         Of each group, its loop nest, and what it may overwrite.
     loops : dict
-        Of each loop over a sub-plan, that plan.
+        Of each task with bodies, the plans of these.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Steps:
         layouts: Layouts,
         nests: dict[Task, Nest],
         pairs: dict[Task, list[tuple[Variable, Variable, str]]],
-        loops: dict[Task, LoopPlan],
+        loops: dict[Task, list[LoopPlan]],
     ) -> None:
         self.layouts, self.nests, self.pairs, self.loops = layouts, nests, pairs, loops
         self.steps: list[Step] = []
@@ -88,7 +88,8 @@ class Steps:
             self._launch(launch, found.places, scratch)
             return
         if t in self.loops:
-            self._loop(self.loops[t], found.places, scratch, aliases)
+            for loop in self.loops[t]:
+                self._loop(loop, found.places, scratch, aliases)
             return
         kind = kind_of(t.node)
         if kind == "product":

@@ -152,6 +152,10 @@ def kernel(block, low, high):
     fixed = word(block, 3)
     pointers = word(block, 4)
     until = word(block, 5)
+    when = word(block, 8)
+    if when != 0:
+        if int64(peek_uint8(when)) != word(block, 9):
+            steps = 0
     done = 0
     going = 1
     while going != 0 and done < steps:

@@ -86,6 +86,8 @@ class Walker:
         types = {"input": [(v.dtype, v.type.shape) for v in body.plan.inputs],
                  "output": body.plan.outputs}  # fmt: skip
         done = 0
+        if words[8] and bool(array_at(int(words[8]), "bool", ())) != bool(words[9]):
+            return
         while done < words[0]:
             arrays: dict[str, dict[int, Array]] = {"input": {}, "output": {}}
             for n, p in enumerate(pointers):
