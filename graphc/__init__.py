@@ -45,6 +45,7 @@ from graphc.ops.choice import ifelse
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
+from graphc.repeated import each, loop
 from graphc.sharing import _asarray, shared  # noqa: F401  (a name that Theano has)
 from graphc.subgraphs import OpFromGraph, elementwise
 
@@ -56,5 +57,6 @@ __all__ = [
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
-    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "ifelse",
+    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "ifelse", "loop",
+    "each",
 ]  # fmt: skip
