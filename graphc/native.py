@@ -14,6 +14,7 @@ from graphc.core.node import Array, Variable, describe
 from graphc.core.plan import Plan
 from graphc.passes.bind import bind
 from graphc.passes.blas import fold_products
+from graphc.passes.branching import make_lazy
 from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
 from graphc.passes.loop_bodies import in_bodies
@@ -25,6 +26,7 @@ from graphc.passes.specialise import (
     materialise,
     size_numbers,
     specialise,
+    widen,
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
@@ -150,7 +152,7 @@ class NativeProgram:
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
         interner = sized.interner
         again = SIZED(sized.graph, interner, [])
-        sized = expand(replace(sized, graph=again))
+        sized = expand(widen(replace(sized, graph=again)))
         simple = WRITTEN_OUT(sized.graph, interner, [])
         simple = settle(Move(EXPANDED)(simple, interner, []), interner)
 
@@ -158,7 +160,7 @@ class NativeProgram:
             return fold_products(part, interner)
 
         folded = change(in_bodies(simple, interner, change))
-        return materialise(replace(sized, graph=folded))
+        return materialise(replace(sized, graph=make_lazy(folded, interner)))
 
     def _plan(self, sized: Sized) -> Plan:
         """A plan of fused kernels, unless compiling them would not pay.
@@ -188,6 +190,10 @@ class NativeProgram:
 
     def failed(self, about: Variable, record: Array) -> Exception:
         """The error for a check that failed, about the user's line."""
+        explain = about.op.facts.get("explain") if about.op is not None else None
+        if explain is not None:
+            failed: Exception = explain(about, record)
+            return failed
         index, size = int(record[0]), int(record[1])
         checked = about.op is not None and about.op.name == "checked_index"
         return BadIndexError(

@@ -15,6 +15,7 @@ import numpy as np
 from graphc.core.errors import ShapeError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe
+from graphc.lazy import LazyGraphs, has_choices
 from graphc.runtime.reference import evaluate
 from graphc.runtime.timed import NodeClock
 
@@ -72,6 +73,7 @@ class NumpyProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options
+        self.lazy = LazyGraphs(graph) if has_choices(graph) else None
         self.clock = NodeClock()
         self._evaluate = self.clock.evaluate if options.profile else evaluate
 
@@ -80,7 +82,10 @@ class NumpyProgram:
 
     def call(self, arrays: list[Array]) -> list[Array]:
         graph = self.graph
-        results = self._evaluate(graph.roots, dict(zip(graph.inputs, arrays)))
+        if self.lazy is not None and not self.options.profile:
+            results = self.lazy.evaluate(arrays)
+        else:
+            results = self._evaluate(graph.roots, dict(zip(graph.inputs, arrays)))
         count = len(graph.outputs)
         borrowed = self.options.borrow_outputs or (False,) * count
         taken = {id(a) for a in arrays} | {id(v.storage.array) for v in graph.shared()}

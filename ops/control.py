@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.graph import depending_on, substitute, toposort
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
@@ -171,7 +172,8 @@ _after = declare(
         "after", lambda args, attrs: args[0].type, lambda x, *others: np.array(x), Scalar("{0}"),
         vjp=lambda g, out, x, *others: (g, *(None,) * len(others)),
         jvp=lambda tangents, out, x, *others: tangents[0],
-        formula="x, once the other operands are there", facts={"folds": False},
+        formula="x, once the other operands are there",
+        facts={"folds": False, "widens": False},
     )
 )  # fmt: skip
 
@@ -225,7 +227,7 @@ def _rows_numpy(over: Any, *given: Any, body: Body, interpret: Callable[..., Any
         return np.stack(rows)
     typed = {c: Constant(v, where=()) for c, v in zip(body.captured, given)}
     (row,) = substitute([body.row], typed)
-    return np.zeros((0, *(n or 0 for n in row.type.shape)), row.dtype)
+    return np.zeros((0, *(n or 0 for n in row.type.shape)), dtypes.numpy_dtype(row.dtype))
 
 
 def _rows_expand(over: Variable, *given: Variable, body: Body) -> Variable:

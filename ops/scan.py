@@ -13,7 +13,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute, toposort
 from graphc.core.loop import Loop, State
 from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
-from graphc.core.op import Host, Op, apply, declare, static_int
+from graphc.core.op import Host, Op, PlainBuilder, apply, building_with, declare, static_int
 
 Interpret = Callable[[Sequence[Variable], Sequence[Variable]], Callable[..., list[Any]]]
 Wanted = tuple[str, Any]  # ("rows", inner variable), ("history" or "final", state), ("count", 0)
@@ -29,16 +29,33 @@ def _infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
         return TensorType("int64", ())
     initials = loop.split(args).initials
     if of == "rows":
-        row = which.type
-        for a, state in zip(initials, loop.states):
-            if state.next is which and not row.known:  # a state keeps its shape
-                row = TensorType(row.dtype, a.type.shape[1:])
-        return TensorType(row.dtype, (steps, *row.shape))
-    state = loop.states[which]
-    row = TensorType(state.reads[0].dtype, initials[which].type.shape[1:])
+        return TensorType(which.dtype, (steps, *_row_shape(loop, args, which)))
+    state, initial = loop.states[which], initials[which]
     more = 0 if of == "final" else steps
     length = None if more is None else state.back + more
-    return TensorType(row.dtype, (length, *row.shape))
+    return TensorType(initial.dtype, (length, *initial.type.shape[1:]))
+
+
+def _row_shape(loop: Loop, args: Sequence[Variable], which: Variable) -> tuple[int | None, ...]:
+    """The sizes of an inner variable, given those of the operands."""
+    if which.type.known:
+        return which.type.shape
+    given = loop.split(args)
+    for a, state in zip(given.initials, loop.states):
+        if state.next is which and None not in a.type.shape[1:]:
+            return a.type.shape[1:]  # a state keeps its shape
+    rows = [a.type.shape[1:] for a in given.sequences]
+    rows += [a.type.shape[1:] for a, s in zip(given.initials, loop.states) for _ in s.reads]
+    rows += [a.type.shape for a in given.constants]
+    if all(row == leaf.type.shape for row, leaf in zip(rows, loop.leaves)):
+        return which.type.shape
+    typed = {
+        leaf: Variable(TensorType(leaf.dtype, tuple(
+            m if n is None else n for m, n in zip(leaf.type.shape, row)
+        )), where=()) for row, leaf in zip(rows, loop.leaves)
+    }  # fmt: skip
+    with building_with(PlainBuilder()):
+        return substitute([which], typed)[0].type.shape
 
 
 def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
@@ -72,7 +89,9 @@ def _check_initial(rows: int | None, state: State) -> None:
         )  # fmt: skip
 
 
-def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret) -> list[Any]:
+def run(
+    arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret
+) -> list[Any]:
     """Several results of one loop, step by step with NumPy.
 
     Parameters
@@ -114,7 +133,7 @@ def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: 
     turn = slice(None, None, -1 if loop.reverse else 1)
     shapes = None if done else _row_shapes(arrays, loop, traced)
     stacked = iter(
-        np.stack(r[turn]) if r else np.zeros((0, *shapes[k]), v.dtype)  # type: ignore[index]
+        np.stack(r[turn]) if r else np.zeros((0, *shapes[k]), dtypes.numpy_dtype(v.dtype))  # type: ignore[index]
         for k, (r, v) in enumerate(zip(rows, traced))
     )
     results = []
@@ -161,8 +180,12 @@ def _row_shapes(arrays: Sequence[Any], loop: Loop, traced: Sequence[Variable]) -
     return [tuple(n or 0 for n in v.type.shape) for v in found]
 
 
-def _numpy(*arrays: Any, loop: Loop, of: str, which: Any, interpret: Interpret) -> Any:
-    return run(arrays, loop, [(of, which)], interpret)[0]
+def _numpy(*arrays: Any, loop: Loop, of: str, which: Any) -> Any:
+    raise NotImplementedError("a loop is run together with all its results")
+
+
+def _together(arrays: Sequence[Any], results: Sequence[Variable], interpret: Any) -> list[Any]:
+    return run(arrays, results[0].attrs["loop"], [wanted_of(v) for v in results], interpret)
 
 
 def _size_args(count: int, attrs: Attrs) -> tuple[int, ...]:
@@ -195,7 +218,7 @@ scan = declare(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
         size_args=_size_args, checks=True,
-        facts={"together": run, "interprets": True, "folds": False},
+        facts={"together": _together, "folds": False, "widens": False},
     )
 )  # fmt: skip
 
@@ -247,7 +270,7 @@ settled = declare(
     Op(
         "settled", lambda args, attrs: TensorType("int64", ()), _settled_numpy, Host(),
         formula="n, computed before the sizes of what follows are looked at",
-        facts={"by_values": True, "folds": False},
+        facts={"by_values": True, "folds": False, "widens": False},
     )
 )  # fmt: skip
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Update
 from graphc.core.plan import Place, Plan
+from graphc.ops.choice import is_branch
 from graphc.passes.convolution import is_native, work_of
 from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
 from graphc.passes.layout import Layout, Layouts, shape_of, trace
-from graphc.passes.loop_plan import LoopPlan, is_native_loop, plan_loop
+from graphc.passes.loop_plan import LoopPlan, is_native_loop, plan_branch, plan_loop
 from graphc.passes.lower import (
     collapse,
     constant_scalar,
@@ -41,7 +42,7 @@ class Binder:
     def __init__(self, sized: Sized, limit: int, atomic: bool = True) -> None:
         self.sized, self.limit, self.atomic = sized, limit, atomic
         self.graph = sized.graph
-        self.loops: dict[Task, LoopPlan] = {}
+        self.loops: dict[Task, list[LoopPlan]] = {}
         self.layouts = Layouts()
         self.fuser = Fuser(self.layouts, limit)
         self.nests: dict[Task, Nest] = {}
@@ -165,9 +166,13 @@ class Binder:
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
         if is_native_loop(t.members):
-            loop = self.loops[t] = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
-            t.members = loop.results
-            self.outputs[t] = loop.results
+            loop = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
+            self.loops[t] = [loop]
+            t.members = self.outputs[t] = loop.results
+        elif is_branch(t.node):
+            self.loops[t] = plan_branch(
+                t.members, self.sized.interner, self.layouts, self._bind
+            )  # fmt: skip
         found = {}
         for k, a in enumerate(t.node.args):
             if k in (t.node.op.shape_only if t.node.op else ()):
@@ -183,8 +188,8 @@ class Binder:
     def _demand(self, t: Task) -> Demand:
         demand = Demand(self.reads[t], self.outputs[t])
         if t in self.loops:
-            demand.inplace = self.loops[t].inplace
-            demand.scratch = self.loops[t].scratch
+            demand.inplace = [pair for p in self.loops[t] for pair in p.inplace]
+            demand.scratch = [size for p in self.loops[t] for size in p.scratch]
         elif isinstance(t, Group):
             nest = self.nests[t]
             demand.inplace = [(made, read) for made, read, _ in self.pairs[t]]
@@ -229,7 +234,9 @@ class Binder:
     def _may_stop(self, t: Task) -> bool:
         if isinstance(t, Group):
             return has_checks(self.nests[t])
-        return self.loops[t].risky if t in self.loops else kind_of(t.node) == "host"
+        if t in self.loops:
+            return any(p.risky for p in self.loops[t])
+        return kind_of(t.node) == "host"
 
     def _indices(self, t: Task) -> list[Variable]:
         """The scalar indices that are checked before a task."""

@@ -14,7 +14,6 @@ from typing import Any
 
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Gather
-from graphc.ops.scan import is_scan, key_of
 from graphc.passes.group import (
     AxisMap,
     Group,
@@ -24,6 +23,7 @@ from graphc.passes.group import (
     is_generator,
     loop_shape,
     operand_axes,
+    whole_of,
 )
 from graphc.passes.layout import Layouts, is_view, trace
 from graphc.passes.roles import roles
@@ -42,7 +42,7 @@ class Fuser:
         self.tasks: list[Task] = []
         self.count = 0
         self.by_leaf: dict[Variable, Variable] = {}  # of a leaf, its latest reader
-        self.loops: dict[Any, Single] = {}
+        self.wholes: dict[Any, Single] = {}  # of loops and branches: their task
 
     def run(self, order: Sequence[Variable]) -> list[Task]:
         """Tasks of all operations of a topological `order`."""
@@ -61,14 +61,15 @@ class Fuser:
         return self.count
 
     def _single(self, v: Variable) -> None:
-        if is_scan(v) and key_of(v) in self.loops:
-            task = self.task_of[v] = self.loops[key_of(v)]
+        key = whole_of(v)
+        if key is not None and key in self.wholes:
+            task = self.task_of[v] = self.wholes[key]
             task.members.append(v)
             return
         task = Single(self._next(), [v])
         self.task_of[v] = task
-        if is_scan(v):
-            self.loops[key_of(v)] = task
+        if key is not None:
+            self.wholes[key] = task
         for a in v.args:
             for source in self.sources(a):
                 self._used(source, v)

@@ -10,7 +10,7 @@ from graphc.core.op import Gather, Generator, Reduction, Scalar
 from graphc.passes.layout import shape_of
 
 NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-          "float32", "float64")  # fmt: skip
+          "float16", "bfloat16", "float32", "float64")  # fmt: skip
 
 AxisMap = tuple[int | None, ...]
 
@@ -59,6 +59,12 @@ Task = Group | Single
 
 def is_reduction(v: Variable) -> bool:
     return v.op is not None and isinstance(v.op.lower, Reduction)
+
+
+def whole_of(v: Variable) -> tuple[object, tuple[Variable, ...]] | None:
+    """What the results of one loop or of one branch have in common."""
+    whole = v.attrs.get("loop") or v.attrs.get("branch")
+    return None if whole is None else (whole, v.args)
 
 
 def is_generator(v: Variable) -> bool:

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from graphc.core.graph import Graph, Interner, toposort
-from graphc.core.loop import Loop
+from graphc.core.loop import Branch
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import building_with
 from graphc.core.plan import Address, Place, Plan, Step, Word
@@ -72,9 +72,11 @@ class LoopPlan:
         Results that may be made in the memory of an initial value.
     until : int or None
         Which output of the body is the condition.
+    when : (Variable, bool), optional
+        The loop is a side of a choice: it takes its one step if this is so.
     """
 
-    loop: Loop
+    name: str
     body: Plan
     steps: int
     results: list[Variable]
@@ -84,6 +86,7 @@ class LoopPlan:
     scratch: list[int] = field(default_factory=list)
     until: int | None = None
     count: Variable | None = None
+    when: tuple[Variable, bool] | None = None
 
     @property
     def risky(self) -> bool:
@@ -155,8 +158,8 @@ class _Planner:
         for k, (_, v, first) in enumerate(self.outputs):
             self.pointers.append(Pointer("output", k, self._rows(v, first, _row(v))))
         return LoopPlan(
-            loop, body, self.steps, self.results, self.pointers, self.prologue, self.inplace,
-            [1] if until is not None else [], until, self.by_wish.get(("count", 0)),
+            loop.name or "loop", body, self.steps, self.results, self.pointers, self.prologue,
+            self.inplace, [1] if until is not None else [], until, self.by_wish.get(("count", 0)),
         )  # fmt: skip
 
     def _want_histories(self) -> None:
@@ -239,6 +242,29 @@ def _row(v: Variable) -> int:
     return prod(shape_of(v)[1:])
 
 
+def plan_branch(
+    results: Sequence[Variable], interner: Interner, layouts: Layouts,
+    bind: Callable[[Sized], Plan],
+) -> list[LoopPlan]:  # fmt: skip
+    """The plans of the sides of a choice of which `results` are asked for."""
+    first = results[0]
+    branch: Branch = first.attrs["branch"]
+    plans = []
+    for side, wanted in ((branch.then, True), (branch.otherwise, False)):
+        made = [v for v in results if side[v.attrs["which"]] is not None]
+        outputs = tuple(side[v.attrs["which"]] for v in made)
+        graph = Graph(branch.leaves, outputs)  # type: ignore[arg-type]
+        body = bind(materialise(Sized(graph, interner, {})))
+        pointers = [
+            Pointer("input", k, Rows(a, 0, 0)) for k, a in enumerate(first.args[1:])
+        ] + [Pointer("output", k, Rows(v, 0, 0)) for k, v in enumerate(made)]
+        plans.append(
+            LoopPlan("then" if wanted else "else", body, 1, list(results), pointers, [], [],
+                     when=(first.args[0], wanted))
+        )  # fmt: skip
+    return plans
+
+
 # --- the step -------------------------------------------------------------------------
 
 Point = Callable[[Layout, Mapping[Variable, Place]], Address]
@@ -254,7 +280,8 @@ def loop_step(
 
     Words: number of steps; table and number of the body's steps, and how many pointers stand
     still and how many move, their targets: all filled in when the body is linked; address of
-    the condition or 0; of the count or 0; what the walk of the body returned. Then for each
+    the condition or 0; of the count or 0; what the walk of the body returned; address of the
+    condition under which the loop runs at all, or 0, and what it has to be. Then for each
     pointer, those that stand still first: see `POINTER_WORDS`.
     """
     pointers = sorted(plan.pointers, key=lambda p: not p.fixed)
@@ -263,6 +290,10 @@ def loop_step(
     fixed = sum(p.fixed for p in pointers)
     words: list[Word] = [plan.steps, 0, 0, fixed, len(pointers), until, count, 0, 0, 0]
     moving: list[tuple[int, Layout]] = []
+    if plan.when is not None:
+        layout = layouts.of(plan.when[0])
+        words[8:10] = [point(layout, places), int(plan.when[1])]
+        moving += [(8, layout)] if layout.dynamic else []
     for p in pointers:
         early = p.early or Rows(p.later.base, 0, 0)
         words.append(p.count)
@@ -275,9 +306,11 @@ def loop_step(
             words += [Address(address.place, address.offset + rows.start * size),
                       rows.stride * size]  # fmt: skip
         words += [0, 0]
-    name = plan.loop.name or "loop"
+    label = f"{plan.name}: {plan.steps} steps of {len(plan.body.steps)}"
+    if plan.when is not None:
+        label = f"{plan.name}: {len(plan.body.steps)} steps"
     step = Step(
-        "loop", f"{name}: {plan.steps} steps of {len(plan.body.steps)}", words,
+        "loop", label, words,
         nodes=tuple(plan.results), flops=plan.steps * sum(s.flops for s in plan.body.steps),
         bytes=plan.steps * sum(s.bytes for s in plan.body.steps),
         reads=tuple(str(places[a]) for a in plan.results[0].args if a in places),

@@ -12,6 +12,7 @@ from graphc.core.op import Expand, apply
 from graphc.core.pattern import Rule
 from graphc.passes import loop_bodies, loop_motion
 from graphc.passes.algebra import ALGEBRA, divided_by_power_of_two
+from graphc.passes.branching import CHOICES
 from graphc.passes.canonical import CANONICAL
 from graphc.passes.fold import FOLD
 from graphc.passes.movement import MOVEMENT
@@ -88,7 +89,7 @@ SIMPLIFY: tuple[Rewrite, ...] = (
     Rewrite("canonical", CANONICAL),
     Rewrite("stable", CANONICAL + STABLE),
     Rewrite("fold", CANONICAL + STABLE + FOLD),
-    Rewrite("algebra", CANONICAL + STABLE + FOLD + ALGEBRA + MOVEMENT),
+    Rewrite("algebra", CANONICAL + STABLE + FOLD + ALGEBRA + MOVEMENT + CHOICES),
 )
 PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY, Move(SIMPLIFY[-1].rules))
 
@@ -96,8 +97,8 @@ PIPELINE: tuple[Pass, ...] = (Import(), *SIMPLIFY, Move(SIMPLIFY[-1].rules))
 # out, those that don't put them together again. A division by a size stays one: a batch of 128
 # and its rest of 100 rows are served by the same kernels.
 AGAIN: tuple[Rule, ...] = tuple(r for r in ALGEBRA if r is not divided_by_power_of_two)
-SIZED = Rewrite("sized", CANONICAL + STABLE + FOLD + AGAIN + MOVEMENT)
-EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + AGAIN + MOVEMENT
+SIZED = Rewrite("sized", CANONICAL + STABLE + FOLD + AGAIN + MOVEMENT + CHOICES)
+EXPANDED: tuple[Rule, ...] = CANONICAL + FOLD + AGAIN + MOVEMENT + CHOICES
 WRITTEN_OUT = Rewrite("written out", EXPANDED)
 
 

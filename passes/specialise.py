@@ -10,13 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphc.core import dtypes
 from graphc.core.errors import Frame, ShapeError
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
 from graphc.core.op import Expand, apply, building_with, static_int
 from graphc.ops.broadcast import alloc
-from graphc.ops.elementwise import abs_, copy_, sub
+from graphc.ops.choice import is_branch
+from graphc.ops.elementwise import abs_, cast, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.scan import is_scan, state_changes
@@ -208,6 +210,26 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
     return apply(op, args, v.attrs)
 
 
+def widen(sized: Sized) -> Sized:
+    """The graph with float32 wherever float16 and bfloat16 are computed with.
+
+    Each op's result is rounded, as its meaning says, whatever it comes to be fused with.
+    What moves values moves them as they are.
+    """
+
+    def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
+        assert v.op is not None
+        halves = any(dtypes.is_half(a.dtype) for a in args)
+        if not halves or not v.op.widens or v.attrs.get("mode") == "set":
+            return apply(v.op, args, v.attrs)
+        found = apply(v.op, [cast(a, dtypes.wide(a.dtype)) for a in args], v.attrs)
+        return cast(found, v.dtype)
+
+    if not any(dtypes.is_half(v.dtype) for v in loop_bodies.all_nodes(sized.graph.roots)):
+        return sized
+    return _rebuilt(sized, visit)
+
+
 def expand(sized: Sized) -> Sized:
     """The graph with composed ops (softmax) written out in those that have kernels."""
 
@@ -264,7 +286,9 @@ def sum_to(g: Variable, shape: tuple[int | None, ...]) -> Variable:
 
 
 # Where the operands begin that are scalars: positions of windows, coefficients of products.
-_FIRST_SCALAR = {"update_subtensor": 2, "gemm": 3}
+_FIRST_SCALAR = {
+    "update_subtensor": 2, "gemm": 3, "csr_dot": 4, "csr_dot_turned": 4, "csr_sampled_dot": 4,
+}  # fmt: skip
 
 
 def materialise(sized: Sized) -> Sized:
@@ -281,8 +305,9 @@ def materialise(sized: Sized) -> Sized:
         assert v.op is not None
         if is_view(v):
             args = (_viewable(v, args, layouts), *(_in_buffer(a) for a in args[1:]))
-        elif is_scan(v):
-            args = (args[0], *_loop_operands(v, args, layouts))
+        elif is_scan(v) or is_branch(v):
+            head = _in_buffer(args[0]) if is_branch(v) else args[0]
+            args = (head, *_whole_operands(v, args, layouts))
         elif reads_memory(v):
             if v.op.name == "scatter":
                 args = (*args[:2], *_checked(v, args))
@@ -306,13 +331,12 @@ def materialise(sized: Sized) -> Sized:
     return Sized(graph.with_roots(roots), interner, sized.origin)
 
 
-def _loop_operands(
+def _whole_operands(
     v: Variable, args: Sequence[Variable], layouts: Layouts
 ) -> list[Variable]:
-    """The operands of a loop, where their rows lie in one piece."""
-    given = v.attrs["loop"].split(args)
-    sequences = {id(a) for a in given.sequences}
-    found = []
+    """The operands of a loop or branch, where they, or their rows, lie in one piece."""
+    sequences = {id(a) for a in v.attrs["loop"].split(args).sequences} if is_scan(v) else set()
+    found: list[Variable] = []
     for a in args[1:]:
         value = _in_memory(a)
         if isinstance(value, Constant):

@@ -152,6 +152,10 @@ def kernel(block, low, high):
     fixed = word(block, 3)
     pointers = word(block, 4)
     until = word(block, 5)
+    when = word(block, 8)
+    if when != 0:
+        if int64(peek_uint8(when)) != word(block, 9):
+            steps = 0
     done = 0
     going = 1
     while going != 0 and done < steps:
@@ -171,6 +175,8 @@ def kernel(block, low, high):
                              peek_int64(step + 16), peek_int64(step + 24))
             if code != 0:
                 poke_int64(block + 56, ((i + 1) << 32) | (code & 4294967295))
+                if word(block, 6) != 0:
+                    poke_int64(word(block, 6), done)
                 return 1
         done = done + 1
         if until != 0:
@@ -254,4 +260,16 @@ def call(function: int, block: int, low: int, high: int) -> int:
     """Call a native function from Python; the GIL is kept. Returns its code."""
     result = ctypes.c_int64()
     status = _callable(function)(ctypes.addressof(result), None, block, low, high)
+    return result.value or int(status)
+
+
+_FREE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64
+)
+
+
+def call_released(function: int, block: int) -> int:
+    """Call a native function while other threads may have the interpreter. Returns its code."""
+    result = ctypes.c_int64()
+    status = _FREE(function)(ctypes.addressof(result), None, block, 0, 1)
     return result.value or int(status)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import (
     BadIndexError,
     GraphError,
@@ -53,27 +54,26 @@ def interpret(
 
 
 def _done_together(order: Iterable[Variable]) -> dict[Variable, list[Variable]]:
-    """Of each result of a loop, all of them, in the order in which they come."""
+    """Of each result of a loop or branch, all of them, in the order in which they come."""
     found: dict[Any, list[Variable]] = {}
     for v in order:
         if v.op is not None and "together" in v.op.facts:
-            found.setdefault((v.op, v.attrs["loop"], v.args), []).append(v)
+            whole = v.attrs.get("loop", v.attrs.get("branch"))
+            found.setdefault((v.op, whole, v.args), []).append(v)
     return {v: group for group in found.values() for v in group}
 
 
 def _run_together(group: Sequence[Variable], values: dict[Variable, Any]) -> None:
-    """The results of one loop, which are made in the same steps."""
+    """The results of one loop or branch, which are made in the same steps."""
     first = group[0]
     op = first.op
     assert op is not None
-    wanted = [(v.attrs["of"], v.attrs["which"]) for v in group]
     arrays = [values[a] for a in first.args]
     found = _explained(
-        first, arrays,
-        lambda: op.facts["together"](arrays, first.attrs["loop"], wanted, interpret),
+        first, arrays, lambda: op.facts["together"](arrays, group, interpret)
     )  # fmt: skip
     for v, value in zip(group, found):
-        values[v] = np.asarray(value, v.dtype)
+        values[v] = dtypes.convert(value, v.dtype)
 
 
 def _last_uses(order: Sequence[Variable], roots: Sequence[Variable]) -> dict[int, list[Variable]]:
@@ -98,15 +98,18 @@ def value_of(variable: Variable, values: Mapping[Variable, Any]) -> Array:
         return variable.storage.array
     if variable.op is None:
         raise KeyError(f"no value is given for {describe(variable)}")
-    return np.asarray(meaning(variable, [values[a] for a in variable.args]), variable.dtype)
+    found = meaning(variable, [values[a] for a in variable.args])
+    return dtypes.convert(found, variable.dtype)
 
 
 def meaning(variable: Variable, args: Sequence[Any]) -> Any:
     """What an op's NumPy function makes of `args`; errors name the user's line."""
-    op, extra = variable.op, {}
+    op = variable.op
     assert op is not None
-    if op.facts.get("interprets"):
-        extra = {"interpret": interpret}
+    if "together" in op.facts:
+        together = op.facts["together"]
+        return _explained(variable, args, lambda: together(args, [variable], interpret)[0])
+    extra = {"interpret": interpret} if op.facts.get("interprets") else {}
     return _explained(variable, args, lambda: op.numpy(*args, **variable.attrs, **extra))
 
 
@@ -151,4 +154,4 @@ def _operand(variable: Variable, value: Any) -> str:
     array = np.asarray(value)
     if array.ndim == 0 and array.dtype.kind in "iub":
         return f"{label} = {array.item()}"
-    return f"{label}: {array.dtype}{list(array.shape)}"
+    return f"{label}: {dtypes.name_of(array.dtype)}{list(array.shape)}"

@@ -86,6 +86,8 @@ class Walker:
         types = {"input": [(v.dtype, v.type.shape) for v in body.plan.inputs],
                  "output": body.plan.outputs}  # fmt: skip
         done = 0
+        if words[8] and bool(array_at(int(words[8]), "bool", ())) != bool(words[9]):
+            return
         while done < words[0]:
             arrays: dict[str, dict[int, Array]] = {"input": {}, "output": {}}
             for n, p in enumerate(pointers):
@@ -125,7 +127,7 @@ class Walker:
                 values.append(operand)
             elif isinstance(operand[1], tuple):
                 number, shape, dtype = operand
-                values.append(np.broadcast_to(np.asarray(number, dtype), shape))
+                values.append(np.broadcast_to(dtypes.convert(number, dtype), shape))
             else:
                 address, layout, dtype, moves = operand
                 moved = self._moved(moves, given, results) * dtypes.numpy_dtype(dtype).itemsize
@@ -144,7 +146,7 @@ class Walker:
         np.copyto(
             view_of(self.linked, target.place, target.offset, shape, strides, node.dtype,
                     given, results),
-            value.astype(dtypes.numpy_dtype(node.dtype)),
+            dtypes.convert(value, node.dtype),
         )  # fmt: skip
 
     def _moved(self, moves: Any, given: list[Array], results: list[Array]) -> int:

@@ -242,9 +242,9 @@ def test_nothing_says_how_many_steps():
     def step(s):
         return s * 2
 
-    with raises(ArgumentError, "neither sequences nor n_steps", "n_steps=", "def step(s):"):
+    with raises(ArgumentError, "nothing says how many steps", "n_steps=", "def step(s):"):
         scan(step, outputs_info=a)
-    with raises(ArgumentError, "until", "n_steps", "upper bound"):
+    with raises(ArgumentError, "until", "n_steps=", "upper bound"):
         scan(lambda s: (s * 2, until(s > 3)), outputs_info=a)
 
 

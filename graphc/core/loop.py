@@ -129,3 +129,24 @@ class Operands:
     @property
     def all(self) -> tuple[Variable, ...]:
         return (self.steps, *self.sequences, *self.initials, *self.constants)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """Two bodies over the same leaves, of which one is computed.
+
+    Parameters
+    ----------
+    leaves : tuple of Variable
+        What either body reads.
+    then, otherwise : tuple of Variable or None
+        The results, if the condition is true and if it isn't; None for one that nobody reads
+        in that case.
+    """
+
+    leaves: tuple[Variable, ...]
+    then: tuple[Variable | None, ...]
+    otherwise: tuple[Variable | None, ...]
+
+    def __repr__(self) -> str:
+        return "<branch>"
