@@ -153,8 +153,8 @@ def _check_arguments(fn: Callable[..., Any], slices: int, states: int, constants
     except TypeError as error:
         name = getattr(fn, "__name__", "fn")
         raise ArgumentError(
-            f"scan: fn is {name}{signature} and gets {count} arguments: {slices} from sequences, "
-            f"{states} from states, {constants} non_sequences ({error})",
+            f"scan: fn is {name}{signature} and gets {count} argument{'s' * (count != 1)}: "
+            f"{slices} from sequences, {states} from states, {constants} non_sequences ({error})",
             "a state has its initial value in outputs_info; what else fn uses is a non_sequence",
             lines_of(fn),
         ) from None

@@ -1,4 +1,4 @@
-"""Fifteen common mistakes as small programs, and the line that each message must name.
+"""Eighteen common mistakes as small programs, and the line that each message must name.
 
 `tests/test_errors.py` runs them; ``python tests/mistakes.py`` writes what they say to
 `docs/errors.md`.
@@ -138,6 +138,36 @@ MISTAKES = [
         y = x if positive else -x
         """,
     ),
+    (
+        "A loop's state has no initial value", 4,
+        """
+        x = T.dvector("x")
+        def step(row, total):
+            return total + row
+        totals, updates = graphc.scan(step, sequences=x)
+        """,
+    ),
+    (
+        "A loop's state becomes wider than it starts", 1,
+        """
+        x = T.dvector("x")
+        start = T.fscalar("start")
+        def step(row, total):
+            return total + row
+        totals, updates = graphc.scan(step, x, outputs_info=start)
+        """,
+    ),
+    (
+        "A loop is to take more steps than there are rows", 4,
+        """
+        x = T.dvector("x")
+        n = T.lscalar("n")
+        double = lambda row: 2 * row
+        doubled, updates = graphc.scan(double, x, n_steps=n)
+        f = graphc.function([x, n], doubled)
+        f(np.zeros(3), 4)
+        """,
+    ),
 ]  # fmt: skip
 
 
@@ -163,7 +193,7 @@ def message_of(program: str) -> str:
 def page() -> str:
     """The text of docs/errors.md."""
     parts = [
-        "# Fifteen common mistakes, and what graphc says\n",
+        "# Eighteen common mistakes, and what graphc says\n",
         "Each message names the line of your program that is to blame, what was expected and "
         "what came.\nAll errors derive from `graphc.GraphError`. This page is written by "
         "`python tests/mistakes.py`.\n",

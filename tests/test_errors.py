@@ -31,7 +31,7 @@ def numpy_mode():
         yield
 
 
-# The fifteen common ones ------------------------------------------------------------------------
+# The eighteen common ones ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("title", "line", "program"), MISTAKES, ids=[m[0] for m in MISTAKES])

@@ -122,7 +122,8 @@ def test_a_state_that_is_missing_an_initial_value():
 
 
 def test_fn_that_takes_fewer_arguments_than_it_gets():
-    with raises(ArgumentError, "alone(b)", "gets 2 arguments: 1 from sequences, 1 from states", ALONE):
+    parts = "alone(b)", "gets 2 arguments: 1 from sequences, 1 from states"
+    with raises(ArgumentError, *parts, ALONE):
         scan(alone, v, a)
 
 

@@ -138,7 +138,8 @@ class Case:
 
     def leaf(self, dtype, shape):
         v = T.TensorType(dtype, (None,) * len(shape))(f"x{len(self.inputs)}")
-        value = self.rng.randint(0, 9, shape) if dtype == "int64" else self.rng.uniform(-1, 1, shape)
+        draw = self.rng.randint if dtype == "int64" else self.rng.uniform
+        value = draw(*((0, 9) if dtype == "int64" else (-1, 1)), shape)
         self.inputs.append(v)
         self.values.append(np.asarray(value).astype(dtype))
         return v
