@@ -107,7 +107,8 @@ class Steps:
         elif kind == "join":
             self._join(t.node, found.places)
         else:
-            self._host(t.node, found.places)
+            for v in t.members:
+                self._host(v, found.places)
 
     def _launch(
         self, launch: Launch, places: Mapping[Variable, Place], scratch: Sequence[Place] = (),
