@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,25 +102,23 @@ def build(
         Variable(row_type(x), name=f"{x.name}[t]" if x.name else None, where=x.where or None)
         for x in sequences
     ]
-    own = {c: Variable(c.type, name=c.name, where=c.where) for c in constants
-           if not isinstance(c, Constant)}  # fmt: skip
-    given = [own.get(c, c) for c in constants]
-    found = _call(fn, slices, carried or [], given)
+    found = _call(fn, slices, carried or [], constants)
     if carried is None:
         carried = [None] * len(found.outputs)
     _check_count(fn, found.outputs, carried)
     wider = _number_dtypes(found.outputs, carried)
     if wider:
         carried = [wider.get(k, c) for k, c in enumerate(carried)]
-        found = _call(fn, slices, carried, given)
-    body = Body(name or getattr(fn, "__name__", None), slices, where=_lines(fn))
+        found = _call(fn, slices, carried, constants)
+    body = Body(name or getattr(fn, "__name__", None), slices, where=lines_of(fn))
     for k, (c, reads) in enumerate(zip(carried, found.reads)):
         if c is not None:
             found.outputs[k] = _next(found.outputs[k], reads[0], k)
+            found.made.add(found.outputs[k])
             state = State(c.taps, tuple(reads), found.outputs[k])
             body.states.append(Tracked(state, c.initial, output=k))
     body.outputs, body.until = found.outputs, found.until
-    _close(body, found, own, strict)
+    _close(body, found, constants, strict)
     return body
 
 
@@ -128,11 +127,37 @@ def _call(
     constants: Sequence[Variable],
 ) -> Returned:  # fmt: skip
     reads = [[] if c is None else _reads(c) for c in carried]
+    states = [r for group in reads for r in group]
+    _check_arguments(fn, len(slices), len(states), len(constants))
     recorder = Recorder()
     with building_with(recorder):
-        returned = fn(*slices, *(r for group in reads for r in group), *constants)
-        outputs, updates, condition = _read_returned(returned)
+        returned = fn(*slices, *states, *constants)
+        try:
+            outputs, updates, condition = _read_returned(returned)
+        except GraphError as error:
+            frame = lines_of(fn)[-1:]
+            error.at = (*error.at, *(f for f in frame if f not in error.at))
+            raise
     return Returned(outputs, updates, condition, reads, recorder.made)
+
+
+def _check_arguments(fn: Callable[..., Any], slices: int, states: int, constants: int) -> None:
+    """Raise unless `fn` takes what it is going to get."""
+    count = slices + states + constants
+    try:
+        signature = inspect.signature(fn)
+    except (TypeError, ValueError):
+        return  # nothing is known of it
+    try:
+        signature.bind(*range(count))
+    except TypeError as error:
+        name = getattr(fn, "__name__", "fn")
+        raise ArgumentError(
+            f"scan: fn is {name}{signature} and gets {count} arguments: {slices} from sequences, "
+            f"{states} from states, {constants} non_sequences ({error})",
+            "a state has its initial value in outputs_info; what else fn uses is a non_sequence",
+            lines_of(fn),
+        ) from None
 
 
 def _reads(c: Carried) -> list[Variable]:
@@ -149,24 +174,30 @@ def _read_returned(
     returned: Any,
 ) -> tuple[list[Variable], dict[SharedVariable, Variable], Variable | None]:
     """The outputs, updates and condition that `fn` returned, in whatever order."""
-    parts = list(returned) if isinstance(returned, tuple) else [returned]
     outputs: list[Any] = []
     updates: dict[SharedVariable, Variable] = {}
     condition = None
-    for part in parts:
+    parts = list(returned) if _is_outputs(returned) else [returned]
+    for part in [q for p in parts for q in (p if _is_outputs(p) else [p])]:
         if isinstance(part, Until):
             condition = _condition(part.condition)
         elif _is_updates(part):
             updates.update(read_updates(part))
-        elif isinstance(part, list | tuple):
-            for entry in part:
-                if isinstance(entry, Until):
-                    condition = _condition(entry.condition)
-                else:
-                    outputs.append(entry)
-        elif part is not None:
+        else:
             outputs.append(part)
+    missing = [k for k, o in enumerate(outputs) if o is None]
+    if len(missing) == len(outputs):
+        outputs, missing = [], []
+    if missing:
+        raise ArgumentError(
+            f"scan: output number {missing[0]} that fn returned is None",
+            "return variables; what is not fed back is None in outputs_info, not here",
+        )
     return [as_variable(o) for o in outputs], updates, condition
+
+
+def _is_outputs(part: Any) -> bool:
+    return isinstance(part, list | tuple) and not _is_updates(part)
 
 
 def _is_updates(part: Any) -> bool:
@@ -199,11 +230,11 @@ def _check_count(
         return
     raise ArgumentError(
         f"scan: fn returned {len(outputs)} outputs, and outputs_info is for {len(carried)}",
-        "outputs_info has one entry per output: its initial value, or None", _lines(fn),
+        "outputs_info has one entry per output: its initial value, or None", lines_of(fn),
     )  # fmt: skip
 
 
-def _lines(fn: Callable[..., Any]) -> tuple[Frame, ...]:
+def lines_of(fn: Callable[..., Any]) -> tuple[Frame, ...]:
     """The line of the user's program where the body begins."""
     code = getattr(fn, "__code__", None)
     if code is None:
@@ -234,7 +265,7 @@ def _next(new: Variable, read: Variable, k: int) -> Variable:
                 f"scan: output number {k} starts as {describe(read)} and becomes {new.dtype}: "
                 f"{source.dtype} comes in with {describe(source)}",
                 f"cast it there: .astype({read.dtype!r}), or start with {new.dtype}",
-                source.where or new.where or user_frames(),
+                tuple(dict.fromkeys((*source.where[-1:], *new.where))) or user_frames(),
             )
         new = cast(new, read.dtype)
     clash = any(
@@ -250,12 +281,12 @@ def _next(new: Variable, read: Variable, k: int) -> Variable:
 
 
 def _close(
-    body: Body, found: Returned, own: Mapping[Variable, Variable], strict: bool
+    body: Body, found: Returned, given: Sequence[Variable], strict: bool
 ) -> None:
     """Make leaves of all that the body reads from outside, and states of what it updates."""
     roots = [*(s.state.next for s in body.states), *found.outputs, *found.updates.values()]
     roots += [] if found.until is None else [found.until]
-    leaves = {*body.slices, *own.values(), *(r for group in found.reads for r in group)}
+    leaves = {*body.slices, *(r for group in found.reads for r in group)}
     outside = [
         v for v in toposort(roots, leaves=_outer(roots, found.made, leaves))
         if v not in found.made and v not in leaves and not isinstance(v, Constant)
@@ -269,16 +300,17 @@ def _close(
     others = [v for v in outside if v not in states]
     others += [v for v in toposort(states.values())
                if isinstance(v, SharedVariable) and v not in states and v not in others]
+    own = [c for c in dict.fromkeys(given) if not isinstance(c, Constant) and c not in states]
+    others = [v for v in others if v not in own]
     if strict and others:
         raise ArgumentError(
             f"scan: fn uses {describe(others[0])}, which it is not given, and strict is True",
             "pass it as a non_sequence", others[0].where or user_frames(),
         )  # fmt: skip
-    for v in others:
+    body.captured = own + others
+    for v in body.captured:
         replace[v] = Variable(v.type, name=v.name, where=v.where)
-    used = [(c, leaf) for c, leaf in own.items()]
-    body.captured = [c for c, _ in used] + others
-    body.constants = [leaf for _, leaf in used] + [replace[v] for v in others]
+    body.constants = [replace[v] for v in body.captured]
     _replace(body, replace)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.body import Body, Until, build, until
+from graphc.body import Body, Until, build, lines_of, until
 from graphc.checkpoints import Chunked, Ended, Plain
-from graphc.core.errors import ArgumentError, ShapeError
+from graphc.core.errors import ArgumentError
 from graphc.core.loop import Loop, Operands
-from graphc.core.node import Constant, SharedVariable, Variable, user_frames
+from graphc.core.node import Constant, SharedVariable, Variable, made_at, user_frames
 from graphc.core.op import static_int
+from graphc.ops import scan as ops
 from graphc.ops.convert import as_size
 from graphc.ops.elementwise import cast, minimum
 from graphc.ops.index import getitem
@@ -111,10 +112,12 @@ def scan(
         fn, sequences, outputs_info, non_sequences, n_steps, truncate_gradient, go_backwards,
         name, strict, checkpoint_every,
     )  # fmt: skip
-    found = [declared.results.rows(v) for v in declared.body.outputs]
+    with made_at(declared.body.where):
+        found = [declared.results.rows(v) for v in declared.body.outputs]
+        updates = declared.updates()
     if not found:
-        return ([] if return_list else None), declared.updates()
-    return (found if return_list or len(found) > 1 else found[0]), declared.updates()
+        return ([] if return_list else None), updates
+    return (found if return_list or len(found) > 1 else found[0]), updates
 
 
 @dataclass
@@ -146,32 +149,34 @@ def _declare(
     truncate_gradient: Any, go_backwards: bool, name: str | None, strict: bool = False,
     checkpoint_every: int | None = None,
 ) -> Declared:  # fmt: skip
-    _check_truncation(truncate_gradient)
-    given, lengths = read_sequences(sequences)
-    steps = _steps(n_steps, lengths)
-    carried = read_states(outputs_info)
-    constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
+    with made_at(lines_of(fn)):
+        _check_truncation(truncate_gradient)
+        given, lengths = read_sequences(sequences)
+        steps = _steps(n_steps, lengths)
+        carried = read_states(outputs_info)
+        constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
     body = build(fn, given, carried, constants, strict, name)
     if not given and n_steps is None:
         what = "nothing says how many steps there are"
         if body.until is not None:
             what = "a loop that ends by until needs an upper bound"
         raise ArgumentError(f"scan: {what}", "pass n_steps=", body.where)
-    turned = [s[::-1] if go_backwards else s for s in given]  # type: ignore[index]
-    rows = tuple(getitem(s, slice(None, steps)) for s in turned)
     loop = Loop(
         tuple(body.slices), tuple(s.state for s in body.states), tuple(body.constants), body.until,
         truncate=None if truncate_gradient in (-1, None) else int(truncate_gradient),
         name=body.name, where=body.where,
     )  # fmt: skip
     initials = tuple(s.initial for s in body.states)
-    args = Operands(steps, rows, initials, tuple(body.captured)).all
-    made = Plain(loop, args)
-    if loop.until is not None:
-        made = Ended(loop, args)
-    if checkpoint_every is not None:
-        made = Chunked(made.loop, made.args, checkpoint_every)
-    return Declared(body, made)
+    with made_at(body.where):
+        turned = [s[::-1] if go_backwards else s for s in given]  # type: ignore[index]
+        rows = tuple(getitem(s, slice(None, steps)) for s in turned)
+        args = Operands(steps, rows, initials, tuple(body.captured)).all
+        made = Plain(loop, args)
+        if loop.until is not None:
+            made = Ended(loop, args)
+        if checkpoint_every is not None:
+            made = Chunked(made.loop, made.args, checkpoint_every)
+        return Declared(body, made)
 
 
 def _check_truncation(value: Any) -> None:
@@ -179,8 +184,8 @@ def _check_truncation(value: Any) -> None:
                               or (value < 1 and value != -1)):  # fmt: skip
         raise ArgumentError(
             f"scan: truncate_gradient is a number of steps, or -1 for all, not {value!r}",
-            at=user_frames(),
-        )
+            "pass a Python integer", user_frames(),
+        )  # fmt: skip
 
 
 def _steps(n_steps: Any, lengths: Sequence[Variable]) -> Variable:
@@ -192,21 +197,8 @@ def _steps(n_steps: Any, lengths: Sequence[Variable]) -> Variable:
         for n in lengths[1:]:
             steps = _shorter(steps, n)
         return steps
-    steps = as_size(n_steps, "scan: n_steps")
-    known = static_int(steps)
-    if known is not None and known < 0:
-        raise ArgumentError(
-            f"scan: n_steps is {known}", "it must not be negative; see go_backwards",
-            user_frames(),
-        )  # fmt: skip
-    for n in lengths:
-        most = static_int(n)
-        if known is not None and most is not None and most < known:
-            raise ShapeError(
-                f"scan: a sequence has rows for {most} steps, and n_steps is {known}",
-                at=user_frames(),
-            )
-    return cast(steps, "int64")
+    steps = cast(as_size(n_steps, "scan: n_steps"), "int64")
+    return ops.steps_of(steps, lengths)
 
 
 def _shorter(a: Variable, b: Variable) -> Variable:

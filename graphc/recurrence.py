@@ -8,10 +8,12 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Constant, TensorType, Variable, describe, user_frames
+from graphc.core.op import static_int
 from graphc.ops.convert import as_variable, is_number
 from graphc.ops.elementwise import sub
 from graphc.ops.index import getitem
 from graphc.ops.join import as_tensor_variable
+from graphc.ops.scan import steps_of
 from graphc.ops.shape import dim, expand_axes
 
 
@@ -47,16 +49,23 @@ def read_sequences(given: Any) -> tuple[list[Variable], list[Variable]]:
     lengths: list[Variable] = []
     for k, entry in enumerate(as_list(given)):
         if entry is None:
-            raise ArgumentError(f"scan: sequence number {k} is None", at=user_frames())
+            raise ArgumentError(
+                f"scan: sequence number {k} is None", "leave it out", user_frames()
+            )
         taps, source = [0], entry
         if isinstance(entry, Mapping):
             _check_keys(entry, ("input", "taps"), f"sequence number {k}")
             source, taps = entry.get("input"), _taps(entry.get("taps", [0]), k)
+            if source is None:
+                raise ArgumentError(
+                    f"scan: sequence number {k} has no input", "pass dict(input=..., taps=...)",
+                    user_frames(),
+                )  # fmt: skip
         x = as_tensor_variable(source)
         if x.ndim == 0:
             raise ShapeError(
                 f"scan: the sequence {describe(x)} has no axis to walk along",
-                "what stays the same is a non_sequence", x.where or user_frames(),
+                "what stays the same is a non_sequence", user_frames(),
             )  # fmt: skip
         found_here, length = _shifted(x, taps)
         found += found_here
@@ -71,7 +80,9 @@ def _shifted(x: Variable, taps: Sequence[int]) -> tuple[list[Variable], Variable
     length = dim(x, 0)
     if not span:
         return [x], length
-    steps = sub(length, Constant(span, "int64"))
+    more, known = Constant(span, "int64"), static_int(length)
+    rest = sub(length, more) if known is None else Constant(known - span, "int64")
+    steps = steps_of(rest, taps=taps)
     cut = []
     for tap in taps:
         start = tap - first
@@ -134,14 +145,14 @@ def _read_state(entry: Any, k: int) -> Carried | None:
     if initial.ndim == 0:
         raise ShapeError(
             f"scan: output number {k} looks back {back} steps, and its initial value is the "
-            f"scalar {describe(initial)}", "pass one row per step", initial.where or user_frames(),
+            f"scalar {describe(initial)}", "pass one row per step", user_frames(),
         )  # fmt: skip
     rows = initial.type.shape[0]
     if rows is not None and rows < back:
         raise ShapeError(
             f"scan: output number {k} looks back {back} steps, and its initial value "
             f"{describe(initial)} has {rows} rows", "pass one row per step",
-            initial.where or user_frames(),
+            user_frames(),
         )  # fmt: skip
     return Carried(tuple(taps), getitem(initial, slice(None, back)))
 

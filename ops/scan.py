@@ -11,9 +11,9 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ShapeError
-from graphc.core.graph import substitute
-from graphc.core.loop import Loop, Operands
-from graphc.core.node import Attrs, TensorType, Variable, describe
+from graphc.core.graph import substitute, toposort
+from graphc.core.loop import Loop, Operands, State
+from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
 from graphc.core.op import Host, Op, PlainBuilder, apply, building_with, declare, static_int
 from graphc.ops.index import getitem
 
@@ -29,9 +29,10 @@ def _infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
         raise ShapeError(f"the number of steps is {steps}", "it must not be negative")
     if of == "count":
         return TensorType("int64", ())
+    initials = loop.split(args).initials
     if of == "rows":
         return TensorType(which.dtype, (steps, *_row_shape(loop, args, which)))
-    state, initial = loop.states[which], loop.split(args).initials[which]
+    state, initial = loop.states[which], initials[which]
     more = 0 if of == "final" else steps
     length = None if more is None else state.back + more
     return TensorType(initial.dtype, (length, *initial.type.shape[1:]))
@@ -42,6 +43,9 @@ def _row_shape(loop: Loop, args: Sequence[Variable], which: Variable) -> tuple[i
     if which.type.known:
         return which.type.shape
     given = loop.split(args)
+    for a, state in zip(given.initials, loop.states):
+        if state.next is which and None not in a.type.shape[1:]:
+            return a.type.shape[1:]  # a state keeps its shape
     rows = [a.type.shape[1:] for a in given.sequences]
     rows += [a.type.shape[1:] for a, s in zip(given.initials, loop.states) for _ in s.reads]
     rows += [a.type.shape for a in given.constants]
@@ -70,11 +74,21 @@ def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
                 f"{describe(a)} can't take the place of {describe(leaf)} in the loop's body",
                 "its rank, dtype and known sizes have to be those that the loop was made for",
             )
+    for a, s in zip(given.initials, loop.states):
+        _check_initial(a.type.shape[0], s)
     steps = static_int(given.steps)
     for a in given.sequences:
         length = a.type.shape[0]
         if None not in (steps, length) and length != steps:
             raise ShapeError(f"{describe(a)} has not one row for each of {steps} steps")
+
+
+def _check_initial(rows: int | None, state: State) -> None:
+    if rows is not None and rows != state.back:
+        raise ShapeError(
+            f"a state of the loop looks back {state.back} steps, and its initial value has "
+            f"{rows} rows: {describe(state.next)}", "pass one row per step",
+        )  # fmt: skip
 
 
 def run(
@@ -97,6 +111,8 @@ def run(
     for a in sequences:
         if len(a) < steps:
             raise ValueError(f"a sequence has {len(a)} rows for {steps} steps")
+    for i, s in zip(initials, loop.states):
+        _check_initial(len(i), s)
     traced = [w for of, w in wanted if of == "rows"]
     body = interpret([*loop.results, *traced], loop.leaves)
     windows = [deque(i[::-1] if loop.reverse else i, maxlen=s.back)
@@ -174,12 +190,35 @@ def _together(arrays: Sequence[Any], results: Sequence[Variable], interpret: Any
     return run(arrays, results[0].attrs["loop"], [wanted_of(v) for v in results], interpret)
 
 
+def _size_args(count: int, attrs: Attrs) -> tuple[int, ...]:
+    return (0, *_inner_size_args(attrs["loop"], count, attrs))
+
+
+def _inner_size_args(loop: Loop, count: int, attrs: Attrs) -> list[int]:
+    """The constants on which sizes in the body depend: numbers of inner steps, say."""
+    numbers = {
+        leaf: count - len(loop.constants) + k
+        for k, leaf in enumerate(loop.constants) if not leaf.ndim and dtypes.is_discrete(leaf.dtype)
+    }  # fmt: skip
+    if not numbers:
+        return []
+    which = [attrs["which"]] if attrs["of"] == "rows" else []
+    sizes = [
+        v.args[k]
+        for v in toposort([*loop.results, *which], leaves=frozenset(loop.leaves))
+        if v.op is not None and v.op.size_args is not None
+        for k in v.op.size_args(len(v.args), v.attrs)
+    ]
+    below = toposort(sizes, leaves=frozenset(loop.leaves)) if sizes else []
+    return [numbers[v] for v in below if v in numbers]
+
+
 scan = declare(
     Op(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
-        size_args=lambda count, attrs: (0,), checks=True,
-        facts={"together": _together, "widens": False},
+        size_args=_size_args, checks=True,
+        facts={"together": _together, "folds": False, "widens": False},
     )
 )  # fmt: skip
 
@@ -246,3 +285,59 @@ def counted(loop: Loop, args: tuple[Variable, ...]) -> tuple[Loop, tuple[Variabl
     cut = tuple(getitem(s, slice(None, steps)) for s in given.sequences)
     operands = Operands(steps, cut, given.initials, given.constants)
     return replace(loop, until=None), operands.all
+
+
+def _steps_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
+    steps, *most = (static_int(a) for a in args)
+    if steps is not None:
+        check_steps(steps, [n for n in most if n is not None], attrs["taps"])
+    return TensorType("int64", ())
+
+
+def check_steps(steps: int, most: Sequence[int], taps: Sequence[int] | None = None) -> None:
+    """Raise unless a loop can take so many steps over sequences with rows for `most`.
+
+    With `taps`, `steps` is what they leave of a sequence.
+    """
+    if steps < 0 and taps is not None:
+        raise ShapeError(
+            f"scan: a sequence has too few rows for the taps {list(taps)}: {-steps} are missing",
+            "take taps that are closer together, or a longer sequence", user_frames(),
+        )  # fmt: skip
+    if steps < 0:
+        raise ShapeError(
+            f"scan: n_steps is {steps}, and it must not be negative",
+            "go_backwards=True walks sequences from the last row to the first", user_frames(),
+        )  # fmt: skip
+    if most and min(most) < steps:
+        raise ShapeError(
+            f"scan: n_steps is {steps}, and a sequence has rows for {max(min(most), 0)}",
+            "leave n_steps out for as many steps as there are rows", user_frames(),
+        )  # fmt: skip
+
+
+def _steps_numpy(steps: Any, *most: Any, taps: Sequence[int] | None) -> Any:
+    with made_at(()):  # the interpreter knows the line
+        check_steps(int(steps), [int(n) for n in most], taps)
+    return steps
+
+
+_steps_of = declare(
+    Op(
+        "steps_of", _steps_infer, _steps_numpy, Host(), checks=True,
+        formula="n, after a check that it is not negative and that sequences are so long",
+        size_args=lambda count, attrs: (0,), facts={"folds": False},
+    )
+)  # fmt: skip
+
+
+def steps_of(
+    steps: Variable, lengths: Sequence[Variable] = (), taps: Sequence[int] | None = None
+) -> Variable:
+    """The number of steps, checked: here and now, if all that it depends on is known."""
+    known, most = static_int(steps), [static_int(n) for n in lengths]
+    if known is not None and None not in most:
+        check_steps(known, [n for n in most if n is not None], taps)
+        return steps
+    attrs = {"taps": None if taps is None else tuple(taps)}
+    return apply(_steps_of, (steps, *lengths), attrs)

@@ -165,7 +165,7 @@ class Binder:
                     found.update(dict.fromkeys(_bases(b.layout)))
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
-        if is_native_loop(t.node):
+        if is_native_loop(t.members):
             loop = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
             self.loops[t] = [loop]
             t.members = self.outputs[t] = loop.results

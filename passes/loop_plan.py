@@ -12,13 +12,14 @@ from math import prod
 
 import numpy as np
 
-from graphc.core.graph import Graph, Interner
+from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Branch
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import building_with
 from graphc.core.plan import Address, Place, Plan, Step, Word
 from graphc.ops import scan
 from graphc.passes.layout import Layout, Layouts, shape_of
+from graphc.passes.loop_bodies import traced
 from graphc.passes.lower import itemsize
 from graphc.passes.specialise import Sized, materialise
 
@@ -93,11 +94,14 @@ class LoopPlan:
         return any(s.checks or s.routine in ("host", "loop") for s in self.body.steps)
 
 
-def is_native_loop(v: Variable) -> bool:
-    """Whether a variable is a result of a loop whose body's sizes are known."""
-    if not scan.is_scan(v) or not isinstance(v.args[0], Constant):
+def is_native_loop(results: Sequence[Variable]) -> bool:
+    """Whether variables are results of a loop whose body's sizes are known."""
+    first = results[0]
+    if not scan.is_scan(first) or not isinstance(first.args[0], Constant):
         return False
-    return all(leaf.type.known for leaf in v.attrs["loop"].leaves)
+    loop = first.attrs["loop"]
+    inside = toposort([*loop.results, *traced(results)], leaves=frozenset(loop.leaves))
+    return all(v.type.known for v in (*loop.leaves, *inside))
 
 
 def plan_loop(
@@ -129,6 +133,7 @@ class _Planner:
 
     def run(self, bind: Callable[[Sized], Plan]) -> LoopPlan:
         loop = self.loop
+        self._want_histories()
         for (of, which), v in self.by_wish.items():
             if of == "rows":
                 self.outputs.append((which, v, 0))
@@ -156,6 +161,15 @@ class _Planner:
             loop.name or "loop", body, self.steps, self.results, self.pointers, self.prologue,
             self.inplace, [1] if until is not None else [], until, self.by_wish.get(("count", 0)),
         )  # fmt: skip
+
+    def _want_histories(self) -> None:
+        """Make room for states of which only the loop reads rows from further back."""
+        for k, state in enumerate(self.loop.states):
+            kept = ("rows", state.next) in self.by_wish or ("history", k) in self.by_wish
+            if state.taps != (-1,) and not kept:
+                with building_with(self.interner):
+                    v = self.by_wish["history", k] = scan.history(self.loop, self.args, k)
+                self.results.append(v)
 
     def _sized(self, outputs: Sequence[Variable]) -> Sized:
         updates = tuple(self.cells.items())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from graphc.core.dtypes import is_discrete
 from graphc.core.graph import substitute, toposort
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, Variable, made_at
@@ -17,7 +18,7 @@ from graphc.ops.elementwise import add
 from graphc.ops.index import getitem
 
 KEPT_COST = 8.0  # of a scalar expression, in adds: dearer ones are kept
-SHAPES = ("dim", "alloc", "broadcast_like", "zeros_like", "sum_like")
+SHAPES = ("dim", "alloc", "broadcast_like", "zeros_like", "sum_like", "steps_of")
 
 
 class Values:
@@ -33,7 +34,9 @@ class Values:
 
     def __init__(self, loop: Loop, args: tuple[Variable, ...], wanted: Sequence[Variable]) -> None:
         self.loop, self.args, self.given = loop, args, loop.split(args)
-        self.inside = set(toposort([*loop.results, *wanted]))
+        order = toposort([*loop.results, *wanted])
+        self.inside = set(order)
+        self.ragged = _ragged(order, loop)
         self.slices: list[Variable] = []
         self.sequences: list[Variable] = []
         self.constants: list[Variable] = []
@@ -123,11 +126,11 @@ class Values:
             return True
         if v.op is None:
             return False
-        if self.loop.recompute:
+        if self.loop.recompute or v in self.ragged:
             return True
         lower = v.op.lower
         if isinstance(lower, Scalar):
-            return lower.cost < KEPT_COST
+            return lower.cost < KEPT_COST or is_discrete(v.dtype)
         return isinstance(lower, View | Generator) or v.op.name in SHAPES
 
     def _leaf(self, v: Variable) -> Variable:
@@ -148,6 +151,26 @@ class Values:
         whole = scan.history(self.loop, self.args, k)
         start = -tap if self.loop.reverse else self.loop.states[k].back + tap
         return getitem(whole, slice(start, add(self.given.steps, Constant(start, "int64"))))
+
+
+def _ragged(order: Sequence[Variable], loop: Loop) -> set[Variable]:
+    """What has another size in every step, so that rows of it can't be kept."""
+    varying = {*loop.slices, *(r for s in loop.states for r in s.reads)}
+    found: set[Variable] = set()
+    for v in order:
+        if v.op is None:
+            continue
+        if any(a in (found if v.op.name == "dim" else varying) for a in v.args):
+            varying.add(v)
+        if v.type.known or v not in varying:
+            continue
+        sizes = () if v.op.size_args is None else v.op.size_args(len(v.args), v.attrs)
+        if (
+            any(v.args[k] in varying for k in sizes) or v.op.facts.get("by_values")
+            or any(a in found for a in v.args)
+        ):  # fmt: skip
+            found.add(v)
+    return found
 
 
 def other_loop_operands(

@@ -194,7 +194,12 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
     assert op is not None
     if op.name == "dim":
         size = args[0].type.shape[v.attrs["axis"]]
-        return Constant(size, "int64", where=v.where)
+        return apply(op, args, v.attrs) if size is None else Constant(size, "int64", where=v.where)
+    if op.name == "steps_of" and all(isinstance(a, Constant) for a in args[1:]):
+        apply(op, args, v.attrs)  # a check; of numbers that a call tells, `_guards` has one
+        return args[0]
+    if op.name in ("broadcast_like", "sum_like") and not all(a.type.known for a in args):
+        return apply(op, args, v.attrs)  # in the body of a loop that tells its sizes as it runs
     if op.name == "broadcast_like":
         return _broadcast(args[0], args[1].type.shape)
     if op.name == "alloc":
@@ -234,7 +239,17 @@ def expand(sized: Sized) -> Sized:
             return v.op.lower.rule(*args, **v.attrs)
         return resolve(v, args)
 
-    return _rebuilt(sized, visit)
+    rows = any(v.op is not None and v.op.name == "map_rows" for v in sized.graph.nodes())
+    found = _rebuilt(sized, visit)
+    return _with_sized_loops(found) if rows else found
+
+
+def _with_sized_loops(sized: Sized) -> Sized:
+    """The same once more for loops that have come with what was written out."""
+    graph, interner = sized.graph, sized.interner
+    done: dict[Variable, Variable] = {}
+    loop_bodies.rebuild(graph.nodes(), interner, done, resolve, sized_bodies(interner))
+    return Sized(graph.with_roots([done[r] for r in graph.roots]), interner, sized.origin)
 
 
 def _rebuilt(sized: Sized, visit: Any) -> Sized:

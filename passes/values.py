@@ -331,7 +331,7 @@ class Values(Operands):
         name = self._fresh()
         scope.out.append(Let(name, f"select({index} < 0, {index} + {size}, {index})"))
         self.checks.append(v)
-        scope.out.append(Check(name, size, len(self.checks)))
+        scope.out.append(Check(name, size, len(self.checks), index))
         scope.names["checked", index, extent] = name
         return name
 

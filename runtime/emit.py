@@ -285,7 +285,7 @@ class _Writer:
     def check(self, s: Check) -> None:
         self.put(f"if {s.index} < 0 or {s.index} >= {s.size}:")
         self.depth += 1
-        self.put(f"error[0] = int64({s.index})")
+        self.put(f"error[0] = int64({s.given})")
         self.put(f"error[1] = int64({s.size})")
         self.put(f"return {s.code}")
         self.depth -= 1

@@ -109,7 +109,8 @@ def meaning(variable: Variable, args: Sequence[Any]) -> Any:
     if "together" in op.facts:
         together = op.facts["together"]
         return _explained(variable, args, lambda: together(args, [variable], interpret)[0])
-    return _explained(variable, args, lambda: op.numpy(*args, **variable.attrs))
+    extra = {"interpret": interpret} if op.facts.get("interprets") else {}
+    return _explained(variable, args, lambda: op.numpy(*args, **variable.attrs, **extra))
 
 
 def _explained(variable: Variable, args: Sequence[Any], compute: Callable[[], Any]) -> Any:

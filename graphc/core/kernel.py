@@ -77,11 +77,12 @@ class Store:
 
 @dataclass(frozen=True)
 class Check:
-    """Leave the kernel with an error unless ``0 <= index < size``."""
+    """Leave the kernel with an error, which is about `given`, unless ``0 <= index < size``."""
 
     index: str
     size: str
     code: int
+    given: str
 
 
 @dataclass(frozen=True)
