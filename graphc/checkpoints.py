@@ -38,6 +38,17 @@ class Plain:
         return scan.final(self.loop, self.args, k)
 
 
+class Ended(Plain):
+    """The results of a loop that ends by a condition: its rows are as many as it took steps."""
+
+    def __init__(self, loop: Loop, args: tuple[Variable, ...]) -> None:
+        self.whole = Plain(loop, args)
+        super().__init__(*scan.counted(loop, args))
+
+    def final(self, k: int) -> Variable:
+        return self.whole.final(k)
+
+
 class Chunked(Plain):
     """The results of a loop over chunks of `every` steps, and of one over what is left."""
 

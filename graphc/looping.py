@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from graphc.body import Body, Until, build, lines_of, until
-from graphc.checkpoints import Chunked, Plain
+from graphc.checkpoints import Chunked, Ended, Plain
 from graphc.core.errors import ArgumentError
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, Variable, made_at, user_frames
-from graphc.core.op import apply, static_int
+from graphc.core.op import static_int
 from graphc.ops import scan as ops
 from graphc.ops.convert import as_size
 from graphc.ops.elementwise import cast, minimum
@@ -171,25 +171,12 @@ def _declare(
         turned = [s[::-1] if go_backwards else s for s in given]  # type: ignore[index]
         rows = tuple(getitem(s, slice(None, steps)) for s in turned)
         args = Operands(steps, rows, initials, tuple(body.captured)).all
+        made = Plain(loop, args)
         if loop.until is not None:
-            loop, args = _settled(loop, args, rows)
-        if checkpoint_every is None:
-            return Declared(body, Plain(loop, args))
-        return Declared(body, Chunked(loop, args, checkpoint_every))
-
-
-def _settled(
-    loop: Loop, args: tuple[Variable, ...], rows: Sequence[Variable]
-) -> tuple[Loop, tuple[Variable, ...]]:
-    """The loop for as many steps as the one with the condition took.
-
-    How many these are is found out first: sizes depend on it.
-    """
-    steps = apply(ops.settled, (ops.count(loop, args),), {})
-    cut = [getitem(r, slice(None, steps)) for r in rows]
-    given = loop.split(args)
-    operands = Operands(steps, tuple(cut), given.initials, given.constants)
-    return replace(loop, until=None), operands.all
+            made = Ended(loop, args)
+        if checkpoint_every is not None:
+            made = Chunked(made.loop, made.args, checkpoint_every)
+        return Declared(body, made)
 
 
 def _check_truncation(value: Any) -> None:

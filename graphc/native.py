@@ -19,6 +19,7 @@ from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
 from graphc.passes.loop_bodies import in_bodies
 from graphc.passes.loop_settle import settle
+from graphc.passes.loop_unroll import unroll
 from graphc.passes.pipeline import EXPANDED, SIZED, WRITTEN_OUT, Move, Optimised, optimise
 from graphc.passes.specialise import (
     Sized,
@@ -154,7 +155,8 @@ class NativeProgram:
         again = SIZED(sized.graph, interner, [])
         sized = expand(widen(replace(sized, graph=again)))
         simple = WRITTEN_OUT(sized.graph, interner, [])
-        simple = settle(Move(EXPANDED)(simple, interner, []), interner)
+        simple = unroll(Move(EXPANDED)(simple, interner, []), interner, WRITTEN_OUT)
+        simple = settle(simple, interner)
 
         def change(part: Graph) -> Graph:
             return fold_products(part, interner)

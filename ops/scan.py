@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute, toposort
-from graphc.core.loop import Loop, State
+from graphc.core.loop import Loop, Operands, State
 from graphc.core.node import Attrs, TensorType, Variable, describe, made_at, user_frames
 from graphc.core.op import Host, Op, PlainBuilder, apply, building_with, declare, static_int
+from graphc.ops.index import getitem
 
 Interpret = Callable[[Sequence[Variable], Sequence[Variable]], Callable[..., list[Any]]]
 Wanted = tuple[str, Any]  # ("rows", inner variable), ("history" or "final", state), ("count", 0)
@@ -189,9 +191,7 @@ def _together(arrays: Sequence[Any], results: Sequence[Variable], interpret: Any
 
 
 def _size_args(count: int, attrs: Attrs) -> tuple[int, ...]:
-    loop = attrs["loop"]
-    first = () if attrs["of"] in ("final", "count") and loop.until is not None else (0,)
-    return (*first, *_inner_size_args(loop, count, attrs))
+    return (0, *_inner_size_args(attrs["loop"], count, attrs))
 
 
 def _inner_size_args(loop: Loop, count: int, attrs: Attrs) -> list[int]:
@@ -266,13 +266,25 @@ def _settled_numpy(count: Any, whole: Any = None) -> Any:
     return count
 
 
-settled = declare(
+_settled = declare(
     Op(
         "settled", lambda args, attrs: TensorType("int64", ()), _settled_numpy, Host(),
         formula="n, computed before the sizes of what follows are looked at",
         facts={"by_values": True, "folds": False, "widens": False},
     )
 )  # fmt: skip
+
+
+def counted(loop: Loop, args: tuple[Variable, ...]) -> tuple[Loop, tuple[Variable, ...]]:
+    """A loop for as many steps as one with a condition took, and its operands.
+
+    How many these are is found out first: sizes depend on it.
+    """
+    steps = apply(_settled, (count(loop, args),), {})
+    given = loop.split(args)
+    cut = tuple(getitem(s, slice(None, steps)) for s in given.sequences)
+    operands = Operands(steps, cut, given.initials, given.constants)
+    return replace(loop, until=None), operands.all
 
 
 def _steps_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:

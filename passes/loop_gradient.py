@@ -16,7 +16,7 @@ from graphc.core.op import static_int
 from graphc.ops import scan
 from graphc.ops.broadcast import broadcast_like, zeros_like
 from graphc.ops.elementwise import add, le, minimum, sub, switch
-from graphc.ops.index import getitem
+from graphc.ops.index import getitem, set_subtensor
 from graphc.ops.join import concatenate, stack
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, expand_axes
@@ -53,16 +53,25 @@ def pull(
         The driver of reverse mode, for the body.
     """
     first = next(iter(cotangents))
-    loop, args = scan.key_of(first)
-    return _Pull(loop, args, cotangents, on_path, reverse).run()
+    declared = first.attrs["loop"].split(first.args)
+    loop, args = _without_condition(*scan.key_of(first))
+    return _Pull(loop, args, declared, cotangents, on_path, reverse).run()
+
+
+def _without_condition(
+    loop: Loop, args: tuple[Variable, ...]
+) -> tuple[Loop, tuple[Variable, ...]]:
+    """The loop whose derivatives are taken: for the number of steps that came about."""
+    return (loop, args) if loop.until is None else scan.counted(loop, args)
 
 
 class _Pull:
     def __init__(
-        self, loop: Loop, args: tuple[Variable, ...], cotangents: Cotangents,
-        on_path: Collection[Variable], reverse: Reverse,
+        self, loop: Loop, args: tuple[Variable, ...], declared: Operands,
+        cotangents: Cotangents, on_path: Collection[Variable], reverse: Reverse,
     ) -> None:  # fmt: skip
         self.loop, self.args, self.given = loop, args, loop.split(args)
+        self.declared = declared  # whose sequences may be longer than there are steps
         self.on_path, self.reverse = on_path, reverse
         self.row_parts: dict[Variable, list[Variable]] = {}
         self.ends: dict[int, list[Variable]] = {}  # adjoints of a state's last rows
@@ -101,7 +110,7 @@ class _Pull:
                 self.ends.setdefault(k, []).append(expand_axes(last, [0]))  # type: ignore[arg-type]
 
     def run(self) -> list[tuple[Variable, Variable]]:
-        loop, given = self.loop, self.given
+        loop, given = self.loop, self.declared
         pairs = [
             *zip(given.sequences, loop.slices),
             *((a, r) for a, s in zip(given.initials, loop.states) for r in s.reads),
@@ -180,9 +189,13 @@ class _Pull:
         if self.loop.truncate is not None:
             args = self._last_steps(loop, args, self.loop.truncate)
         results = []
-        for a, leaf in zip(self.given.sequences, self.loop.slices):
+        sequences = zip(self.declared.sequences, self.given.sequences, self.loop.slices)
+        for a, used, leaf in sequences:
             if a in self.on_path and leaf in found:
-                results.append((a, self._whole(scan.rows(loop, args, found[leaf]), a)))
+                g = self._whole(scan.rows(loop, args, found[leaf]), used)
+                if used is not a:
+                    g = set_subtensor(getitem(zeros_like(a), slice(None, self.given.steps)), g)
+                results.append((a, g))
         for a, leaf in zip(self.given.constants, self.loop.constants):
             if a in self.on_path and leaf in found:
                 results.append((a, sum_(scan.rows(loop, args, found[leaf]), 0)))
@@ -276,8 +289,9 @@ def push(
     forward : callable
         The driver of forward mode, for the body.
     """
-    loop, args = scan.key_of(results[0])
-    given = loop.split(args)
+    given = results[0].attrs["loop"].split(results[0].args)
+    loop, args = _without_condition(*scan.key_of(results[0]))
+    steps = loop.split(args).steps
     traced = [which for of, which in map(scan.wanted_of, results) if of == "rows"]
     values = Values(loop, args, traced)
     slices: list[Variable] = []
@@ -287,7 +301,7 @@ def push(
         if a in tangents:
             inside[leaf] = Variable(leaf.type, name="tangent", where=leaf.where)
             slices.append(inside[leaf])
-            sequences.append(tangents[a])
+            sequences.append(getitem(tangents[a], slice(None, steps)))
     captured = [(a, leaf) for a, leaf in zip(given.constants, loop.constants) if a in tangents]
     for _, leaf in captured:
         inside[leaf] = Variable(leaf.type, name="tangent", where=leaf.where)
@@ -313,7 +327,7 @@ def push(
         name=f"tangent of {loop.name}" if loop.name else None, where=loop.where,
     )  # fmt: skip
     operands = Operands(
-        given.steps, (*sequences, *values.sequences), tuple(initials),
+        steps, (*sequences, *values.sequences), tuple(initials),
         (*(tangents[a] for a, _ in captured), *values.captured),
     ).all  # fmt: skip
     pushed: dict[Variable, Variable] = {}

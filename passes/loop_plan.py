@@ -224,7 +224,8 @@ class _Planner:
             self.results.append(v)
         self._put_initial(k, v)
         layout = self.layouts.of(self.given.initials[k])
-        if layout.contiguous and layout.offset == 0 and not layout.dynamic:
+        others = [self.layouts.of(a).base for a in self.args[1:]].count(layout.base) - 1
+        if layout.contiguous and layout.offset == 0 and not layout.dynamic and not others:
             if layout.base.type.nbytes == v.type.nbytes:
                 self.inplace.append((v, layout.base))
         self.cells[cell] = state.next

@@ -76,6 +76,11 @@ class Stacker:
         """The sum over steps, and over `axes` of a step's value, as few operations."""
         if v.op is None:
             return None
+        if v.op.name in ("add", "sub") and all(a.type == v.type for a in v.args):
+            left, right = (self.summed(a, axes) for a in v.args)
+            if left is None or right is None:
+                return None
+            return apply(v.op, (left, right), v.attrs)
         args = [self.of(a) for a in v.args]
         given = [a for a in args if a is not None]
         if len(given) < len(args):
