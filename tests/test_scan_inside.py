@@ -266,3 +266,14 @@ def test_sizes_that_do_not_fit_in_a_loop_name_the_line(mode):
     close(f(X, np.eye(2)), X)
     with pytest.raises(GraphError, match="(?s)# the product"):
         f(X, np.eye(3))
+
+
+@pytest.mark.xfail(strict=True, reason="a native plan needs the sizes of rows before the loop runs")
+def test_rows_whose_size_only_the_steps_tell():
+    @graphc.as_op(itypes=[T.dvector], otypes=[T.dvector])
+    def positive(row):
+        return row[row > 0]
+
+    found = scan(lambda row: positive(row), x)[0]
+    values = np.array([[1.0, -2.0, 3.0], [-1.0, 2.0, 0.5]])
+    close(run(found, {x: values}), [[1.0, 3.0], [2.0, 0.5]])

@@ -222,3 +222,15 @@ def test_a_second_call_with_the_same_sizes_binds_nothing():
     spent = f.program.binding_seconds
     f(*ARRAYS)
     assert f.program.binding_seconds == spent
+
+
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_the_last_row_of_no_step_is_an_error(mode):
+    n = T.lscalar("n")
+    f = graphc.function([h0, n], scan(T.tanh, None, h0, n_steps=n)[0][-1], mode=mode)
+    value = array(2, 3)
+    np.testing.assert_allclose(f(value, 1), np.tanh(value), 1e-5)
+    np.testing.assert_allclose(f(value, 9), f(f(value, 4), 5), 1e-5)
+    with pytest.raises(graphc.GraphError, match="index -1|axis of size 0|size 0"):
+        f(value, 0)
+    np.testing.assert_allclose(f(value, 1), np.tanh(value), 1e-5)
