@@ -297,6 +297,8 @@ EXAMPLES = {
     "sparse.dot": lambda f, i: f(i.sparse, i.matrix.T),
     "sparse.row_scale": of("sparse", "vector"),
     "sparse.col_scale": lambda f, i: f(i.sparse, i._input(i.dtype, 4)),
+    "sparse.structured_add_s_v": lambda f, i: f(i.sparse, i._input(i.dtype, 4)),
+    "sparse.usmm": lambda f, i: f(i.scalar, i.sparse, i.matrix.T, i.square),
     "sparse.sampling_dot": lambda f, i: f(i.square, i._input(i.dtype, 4, 3), i.sparse),
     "sparse.hstack": lambda f, i: f([i.sparse, i.sparse]),
     "sparse.vstack": lambda f, i: f([i.sparse, i.sparse]),
