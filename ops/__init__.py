@@ -22,6 +22,7 @@ from graphc.ops import (
     diagonals,
     elementwise,
     fourier,
+    gather,
     grids,
     index,
     inverses,
@@ -55,6 +56,7 @@ from graphc.ops import (
     unpool,
     unshared,
     upsampling,
+    windows,
 )
 
 # Those of linear algebra, Fourier transforms, convolution and pooling have public modules of their
@@ -67,9 +69,9 @@ FAMILIES = (
 __all__ = [
     "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "conv", "convert",
     "convolutions", "cumulative", "decompositions", "depthwise", "diagonals", "elementwise",
-    "fourier", "grids", "index", "inverses", "join", "linalg", "losses", "make", "masks",
+    "fourier", "gather", "grids", "index", "inverses", "join", "linalg", "losses", "make", "masks",
     "matrix_functions", "neighbours", "nnet", "normalise", "operators", "ordering", "picking",
     "pool", "pools", "random", "reduce", "shape", "signals", "solvers", "special", "stochastic",
-    "tiling", "unpool", "unshared", "upsampling", "compressed", "sparse", "sparse_math",
+    "tiling", "unpool", "unshared", "upsampling", "windows", "compressed", "sparse", "sparse_math",
     "sparse_methods", "sparse_structure", "printing",
 ]  # fmt: skip
