@@ -44,6 +44,7 @@ ABSENT: Mapping[str, str] = {
     "gpuarray": "one kernel language serves every target; there are no GPU types",
     "printing._TagGenerator": "graphc.printing.min_informative_str, which numbers variables",
     "sandbox.cuda": "one kernel language serves every target; there are no GPU types",
+    "tests": "graphc.testing, numpy.testing",
     "scan_module.scan_op": "graphc.scan: its results are applications of an op named 'scan'",
     "sparse.opt": _RULES,
     "tensor.hashtype": "hash(x.type)",
