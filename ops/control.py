@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -220,28 +220,14 @@ def _rows_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
     return TensorType(row.dtype, (over.type.shape[0], *row.type.shape))
 
 
-def _rows_numpy(over: Any, *given: Any, body: Body) -> Any:
-    values = dict(zip(body.captured, given))
-    order = toposort([body.row], leaves=values)
-    rows = [_row_value(order, body, values, k) for k in range(len(over))]
+def _rows_numpy(over: Any, *given: Any, body: Body, interpret: Any) -> Any:
+    row_of = interpret([body.row], (body.index, *body.captured))
+    rows = [row_of([np.asarray(k, "int64"), *given])[0] for k in range(len(over))]
     if rows:
         return np.stack(rows)
-    typed = {c: Constant(v, where=()) for c, v in values.items()}
+    typed = {c: Constant(v, where=()) for c, v in zip(body.captured, given)}
     (row,) = substitute([body.row], typed)
     return np.zeros((0, *(n or 0 for n in row.type.shape)), dtypes.numpy_dtype(row.dtype))
-
-
-def _row_value(order: Sequence[Variable], body: Body, given: Mapping[Variable, Any], k: int) -> Any:
-    values = {**given, body.index: np.asarray(k, "int64")}
-    for v in order:
-        if v in values:
-            continue
-        if v.op is None:
-            values[v] = v.data if isinstance(v, Constant) else v.storage.array  # type: ignore
-        else:
-            found = v.op.numpy(*(values[a] for a in v.args), **v.attrs)
-            values[v] = dtypes.convert(found, v.dtype)
-    return values[body.row]
 
 
 def _rows_expand(over: Variable, *given: Variable, body: Body) -> Variable:
@@ -275,7 +261,7 @@ _map_rows = declare(
     Op(
         "map_rows", _rows_infer, _rows_numpy, Expand(_rows_expand), vjp=_rows_vjp,
         formula="row i is an expression of i, for each i below the length of x",
-        shape_only=(0,), checks=True,
+        shape_only=(0,), checks=True, facts={"interprets": True, "folds": False},
     )
 )  # fmt: skip
 

@@ -177,7 +177,7 @@ scan = declare(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
         size_args=_size_args, checks=True,
-        facts={"together": run, "widens": False},
+        facts={"together": run, "interprets": True, "widens": False},
     )
 )  # fmt: skip
 

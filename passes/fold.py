@@ -28,7 +28,7 @@ def fold_constants(node: Variable) -> Variable | None:
     assert op is not None
     if not node.args or not node.type.known or node.type.nbytes > LARGEST:
         return None
-    if isinstance(op.lower, Generator | Host) or not all(
+    if isinstance(op.lower, Generator | Host) or op.facts.get("interprets") or not all(
         isinstance(a, Constant) for a in node.args
     ):
         return None

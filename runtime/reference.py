@@ -107,7 +107,7 @@ def meaning(variable: Variable, args: Sequence[Any]) -> Any:
     """What an op's NumPy function makes of `args`; errors name the user's line."""
     op, extra = variable.op, {}
     assert op is not None
-    if "together" in op.facts:
+    if op.facts.get("interprets"):
         extra = {"interpret": interpret}
     return _explained(variable, args, lambda: op.numpy(*args, **variable.attrs, **extra))
 
