@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Branch
 from graphc.core.node import Constant, SharedVariable, Variable
