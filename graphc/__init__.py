@@ -24,6 +24,7 @@ from graphc import (
     random,
     sandbox,
     scalar,
+    scan_module,
     sparse,
     tensor,
 )
@@ -57,6 +58,6 @@ __all__ = [
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
-    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "ifelse", "loop",
-    "each",
+    "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
+    "ifelse", "loop", "each",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from graphc.absent import lookup
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, user_frames
 from graphc.inspect.listing import dprint, letter, pp
@@ -157,6 +158,8 @@ def min_informative_str(obj: Any, indent_level: int = 0, **more: Any) -> str:
         stack.extend((a, level + 1) for a in reversed(v.args))
     return "\n".join(lines)
 
+
+__getattr__ = lookup("graphc.printing", globals())
 
 __all__ = [
     "Print", "debugprint", "min_informative_str", "pp", "pprint", "pydotprint", "var_descriptor",

@@ -9,6 +9,7 @@ if __name__ != "graphc.ops":
 from graphc.ops import (
     axes,
     broadcast,
+    casting,
     complexes,
     compressed,
     contractions,
@@ -22,6 +23,7 @@ from graphc.ops import (
     diagonals,
     elementwise,
     fourier,
+    gather,
     grids,
     index,
     inverses,
@@ -55,21 +57,23 @@ from graphc.ops import (
     unpool,
     unshared,
     upsampling,
+    windows,
 )
 
 # Those of linear algebra, Fourier transforms, convolution and pooling have public modules of their
 # own.
 FAMILIES = (
-    elementwise, special, complexes, reduce, cumulative, ordering, shape, axes, broadcast, make,
-    grids, join, tiling, index, picking, diagonals, linalg, contractions, nnet, control, conv, pool,
+    casting, elementwise, special, complexes, reduce, cumulative, ordering, shape, axes,
+    broadcast, make, grids, join, tiling, index, picking, diagonals, linalg, contractions, nnet,
+    control, conv, pool,
 )  # fmt: skip
 
 __all__ = [
-    "FAMILIES", "axes", "broadcast", "complexes", "contractions", "control", "conv", "convert",
-    "convolutions", "cumulative", "decompositions", "depthwise", "diagonals", "elementwise",
-    "fourier", "grids", "index", "inverses", "join", "linalg", "losses", "make", "masks",
-    "matrix_functions", "neighbours", "nnet", "normalise", "operators", "ordering", "picking",
-    "pool", "pools", "random", "reduce", "shape", "signals", "solvers", "special", "stochastic",
-    "tiling", "unpool", "unshared", "upsampling", "compressed", "sparse", "sparse_math",
-    "sparse_methods", "sparse_structure", "printing",
+    "FAMILIES", "axes", "broadcast", "casting", "complexes", "contractions", "control", "conv",
+    "convert", "convolutions", "cumulative", "decompositions", "depthwise", "diagonals",
+    "elementwise", "fourier", "gather", "grids", "index", "inverses", "join", "linalg", "losses",
+    "make", "masks", "matrix_functions", "neighbours", "nnet", "normalise", "operators",
+    "ordering", "picking", "pool", "pools", "random", "reduce", "shape", "signals", "solvers",
+    "special", "stochastic", "tiling", "unpool", "unshared", "upsampling", "windows",
+    "compressed", "sparse", "sparse_math", "sparse_methods", "sparse_structure", "printing",
 ]  # fmt: skip

@@ -125,6 +125,9 @@ def _choice(c: Variable, a: Any, b: Any, name: str | None) -> Variable:
     return found
 
 
+ifelse.ifelse = ifelse  # type: ignore[attr-defined]  # programs for Theano say ifelse.ifelse
+
+
 # --- what it becomes ------------------------------------------------------------------
 
 

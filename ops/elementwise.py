@@ -1,6 +1,5 @@
 """Elementwise ops: one statement each says the name, the meaning, the kernel expression
-and the derivatives. Broadcasting is NumPy's, at run time; operands meet in one dtype
-before the op, by explicit casts.
+and the derivatives. Conversions and what these statements consist of are in `casting`.
 """
 
 from __future__ import annotations
@@ -11,207 +10,30 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError, ShapeError
-from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
-from graphc.core.op import Host, Op, Scalar, apply, declare
-from graphc.ops.convert import as_variable, need, operands
-
-Result = Callable[[str], str]
-
-
-def broadcast_shape(shapes: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
-    """The shape in which shapes meet; a size is known where NumPy's rule decides it."""
-    rank = max(map(len, shapes), default=0)
-    result: list[int | None] = []
-    for k in range(rank):
-        sizes = [s[len(s) - rank + k] for s in shapes if len(s) - rank + k >= 0]
-        known = {n for n in sizes if n is not None and n != 1}
-        if len(known) > 1:
-            raise ShapeError(
-                f"sizes {' and '.join(map(str, sorted(known)))} of axis {k} don't broadcast",
-                "sizes must be equal or 1; .dimshuffle or .reshape adds axes of size 1",
-            )
-        if known:
-            result.append(known.pop())
-        else:
-            result.append(None if None in sizes else 1)
-    return tuple(result)
-
-
-def _infer(result: Result, args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    return TensorType(result(args[-1].dtype), broadcast_shape([a.type.shape for a in args]))
-
-
-def _meet(accepts: Callable[[str], bool], lift: Result, wanted: str) -> Any:
-    """A `prepare` that brings all operands to one dtype."""
-
-    def prepare(args: Sequence[Any], name: str) -> list[Variable]:
-        found = operands(args)
-        meeting = lift(dtypes.promote([a.dtype for a in found]))
-        need(accepts(meeting), found, f"{name} is for {wanted}")
-        return [cast(a, meeting) for a in found]
-
-    return prepare
-
-
-def same(dtype: str) -> str:
-    return dtype
-
-
-def boolean(dtype: str) -> str:
-    return "bool"
-
-
-def _not_bool(dtype: str) -> str:
-    return "int8" if dtype == "bool" else dtype
-
-
-_ANY = _meet(lambda d: True, same, "anything")
-_NUMBERS = _meet(lambda d: d != "bool", same, "numbers, not bool")
-_REAL = _meet(lambda d: d not in dtypes.COMPLEX, same, "real numbers")
-_COUNTS = _meet(lambda d: d not in dtypes.COMPLEX, _not_bool, "real numbers")
-_FLOAT = _meet(lambda d: True, dtypes.float_for, "floats")
-REAL_FLOAT = _meet(lambda d: d not in dtypes.COMPLEX, dtypes.float_for, "real floats")
-_DISCRETE = _meet(dtypes.is_discrete, same, "integers and bool")
-
-
-def elementwise(
-    name: str,
-    numpy: Callable[..., Any],
-    template: str,
-    *partials: Callable[..., Any],
-    formula: str,
-    prepare: Any = _ANY,
-    result: Result = same,
-    cost: float = 1.0,
-    **more: Any,
-) -> Op:
-    """Declare an elementwise op.
-
-    Parameters
-    ----------
-    name : str
-        What it is called everywhere.
-    numpy : callable
-        Its meaning.
-    template : str
-        Its expression in kernels, with ``{0}``, ``{1}`` for the operands.
-    partials : callables
-        One per operand: ``(out, *args) -> derivative``; none for ops without gradient.
-    formula : str
-        For the docs.
-    prepare, result : callable
-        Which dtypes it takes, and what comes out.
-    cost : float
-        In additions, about.
-    """
-
-    def infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-        return _infer(result, args, attrs)
-
-    return declare(
-        Op(name, infer, numpy, Scalar(template, cost), partials=partials, formula=formula,
-           prepare=prepare, **more)
-    )  # fmt: skip
-
-
-def scipy_special(name: str) -> Callable[..., Any]:
-    """A function of scipy.special, imported at its first use."""
-
-    def meaning(*args: Any) -> Any:
-        import scipy.special
-
-        found = getattr(scipy.special, name)(*args)
-        return np.asarray(found).astype(np.result_type(*args), copy=False)
-
-    return meaning
-
-
-def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
-    def meaning(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*args)
-
-    return meaning
-
-
-# --- conversion -----------------------------------------------------------------------
-
-
-def _cast_vjp(g: Variable, out: Variable, x: Variable, dtype: str) -> tuple[Variable | None]:
-    if g.dtype in dtypes.COMPLEX and x.dtype not in dtypes.COMPLEX:
-        g = apply(real_part, (g,), {})
-    return (cast(g, x.dtype) if dtypes.is_continuous(out.dtype) else None,)
-
-
-def _cast_jvp(tangents: Any, out: Variable, x: Variable, dtype: str) -> Variable | None:
-    return cast(tangents[0], dtype) if dtypes.is_continuous(dtype) else None
-
-
-def _cast_numpy(x: Any, dtype: str) -> Any:
-    with np.errstate(all="ignore"):
-        return dtypes.convert(x, dtype, copy=True)
-
-
-_cast = declare(
-    Op(
-        "cast",
-        lambda args, attrs: args[0].type.with_dtype(attrs["dtype"]),
-        _cast_numpy,
-        Scalar("cast({0})", 1.0),
-        vjp=_cast_vjp,
-        jvp=_cast_jvp,
-        formula="x as another dtype",
-        facts={"widens": False},
-    )
+from graphc.core.errors import ArgumentError
+from graphc.core.node import Constant, Variable, user_frames
+from graphc.core.op import Op
+from graphc.ops.casting import (
+    COUNTS,
+    DISCRETE,
+    FLOAT,
+    NUMBERS,
+    REAL,
+    REAL_FLOAT,
+    analytic,
+    boolean,
+    elementwise,
+    meet,
+    not_bool,
+    quiet,
+    scipy_special,
 )
-
-
-def cast(x: Any, dtype: Any) -> Variable:
-    """`x` as `dtype`; nothing if it has that dtype already.
-
-    Floats become integers by truncation. The gradient passes between continuous dtypes.
-    """
-    variable, name = as_variable(x), dtypes.canonical(dtype)
-    if variable.dtype == name:
-        return variable
-    if variable.dtype in dtypes.COMPLEX and name not in dtypes.COMPLEX:
-        need(False, [variable], f"cast to {name} would drop the imaginary part", "use T.real")
-    if isinstance(variable, Constant) and variable.ndim == 0:
-        return Constant(_cast_numpy(variable.data, name), name, where=variable.where)
-    return apply(_cast, (variable,), {"dtype": name})
-
-
-def _real_numpy(x: Any) -> Any:
-    return np.array(np.real(x))
-
-
-real_part = declare(
-    Op(
-        "real",
-        lambda args, attrs: args[0].type.with_dtype(dtypes.real_of(args[0].dtype)),
-        _real_numpy,
-        Host(),
-        vjp=lambda g, out, x: (cast(g, x.dtype),),
-        jvp=lambda tangents, out, x: apply(real_part, (tangents[0],), {}),
-        formula="the real part of z",
-    )
-)
-
-
-copy_ = declare(
-    Op(
-        "copy",
-        lambda args, attrs: args[0].type,
-        lambda x, copy=0: np.array(x),
-        Scalar("{0}", 1.0),
-        vjp=lambda g, out, x, copy=0: (g,),
-        jvp=lambda tangents, out, x, copy=0: tangents[0],
-        formula="x in memory of its own",
-        facts={"folds": False, "widens": False},
-    )
-)
-
+from graphc.ops.casting import broadcast_shape as broadcast_shape
+from graphc.ops.casting import cast as cast
+from graphc.ops.casting import copy_ as copy_
+from graphc.ops.casting import float_op as float_op
+from graphc.ops.casting import real_part as real_part
+from graphc.ops.convert import as_variable, operands
 
 # --- arithmetic -----------------------------------------------------------------------
 
@@ -223,43 +45,43 @@ def _subtract(a: Any, b: Any) -> Any:
 add = elementwise("add", np.add, "{0} + {1}", lambda y, a, b: 1, lambda y, a, b: 1,
                   formula="a + b", commutative=True)  # fmt: skip
 sub = elementwise("sub", _subtract, "{0} - {1}", lambda y, a, b: 1, lambda y, a, b: -1,
-                  formula="a - b", prepare=_NUMBERS)  # fmt: skip
+                  formula="a - b", prepare=NUMBERS)  # fmt: skip
 mul = elementwise("mul", np.multiply, "{0} * {1}", lambda y, a, b: b, lambda y, a, b: a,
                   formula="a b", commutative=True)  # fmt: skip
 true_div = elementwise(
-    "true_div", _quiet(np.true_divide), "{0} / {1}",
+    "true_div", quiet(np.true_divide), "{0} / {1}",
     lambda y, a, b: 1 / b, lambda y, a, b: -y / b,
-    formula="a / b; floatX for two integers", prepare=_FLOAT, cost=4,
+    formula="a / b; floatX for two integers", prepare=FLOAT, cost=4,
 )  # fmt: skip
 int_div = elementwise(
-    "int_div", _quiet(np.floor_divide), "floor_div({0}, {1})",
+    "int_div", quiet(np.floor_divide), "floor_div({0}, {1})",
     lambda y, a, b: 0, lambda y, a, b: 0,
-    formula="floor(a / b); 0 where integers are divided by 0", prepare=_COUNTS, cost=8,
+    formula="floor(a / b); 0 where integers are divided by 0", prepare=COUNTS, cost=8,
 )  # fmt: skip
 mod = elementwise(
-    "mod", _quiet(np.remainder), "mod({0}, {1})", lambda y, a, b: 1, lambda y, a, b: -(a // b),
-    formula="a - b floor(a / b), with the sign of b", prepare=_COUNTS, cost=10,
+    "mod", quiet(np.remainder), "mod({0}, {1})", lambda y, a, b: 1, lambda y, a, b: -(a // b),
+    formula="a - b floor(a / b), with the sign of b", prepare=COUNTS, cost=10,
 )  # fmt: skip
 identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it",
                        facts={"widens": False})  # fmt: skip
-neg = elementwise("neg", np.negative, "-{0}", lambda y, x: -1, formula="-x", prepare=_NUMBERS)
+neg = elementwise("neg", np.negative, "-{0}", lambda y, x: -1, formula="-x", prepare=NUMBERS)
 inv = elementwise(
-    "inv", _quiet(np.reciprocal), "{T}(1) / {0}", lambda y, x: -(y * y),
-    formula="1 / x", prepare=_FLOAT, cost=4,
+    "inv", quiet(np.reciprocal), "{T}(1) / {0}", lambda y, x: -(y * y),
+    formula="1 / x", prepare=FLOAT, cost=4,
 )  # fmt: skip
-abs_ = elementwise("abs", np.abs, "abs({0})", lambda y, x: sgn(x), formula="|x|", prepare=_REAL)
+abs_ = elementwise("abs", np.abs, "abs({0})", lambda y, x: sgn(x), formula="|x|", prepare=REAL)
 sgn = elementwise(
-    "sgn", np.sign, "sgn({0})", lambda y, x: 0, formula="-1, 0 or 1", prepare=_NUMBERS, cost=2
+    "sgn", np.sign, "sgn({0})", lambda y, x: 0, formula="-1, 0 or 1", prepare=NUMBERS, cost=2
 )
 sqr = elementwise("sqr", np.square, "{0} * {0}", lambda y, x: 2 * x, formula="x^2",
-                  prepare=_meet(lambda d: True, _not_bool, "numbers"))  # fmt: skip
+                  prepare=meet(lambda d: True, not_bool, "numbers"))  # fmt: skip
 sqrt = elementwise(
-    "sqrt", _quiet(np.sqrt), "sqrt({0})", lambda y, x: 0.5 / y,
-    formula="x^(1/2)", prepare=_FLOAT, cost=5,
+    "sqrt", quiet(np.sqrt), "sqrt({0})", lambda y, x: 0.5 / y,
+    formula="x^(1/2)", prepare=FLOAT, cost=5,
 )  # fmt: skip
 rsqrt = elementwise(
-    "rsqrt", _quiet(lambda x: (1 / np.sqrt(x)).astype(x.dtype)), "rsqrt({0})",
-    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=_FLOAT, cost=8,
+    "rsqrt", quiet(lambda x: (1 / np.sqrt(x)).astype(x.dtype)), "rsqrt({0})",
+    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=FLOAT, cost=8,
 )  # fmt: skip
 
 
@@ -281,10 +103,10 @@ def _by_exponent(y: Variable, a: Variable) -> Variable:
 
 
 pow_ = elementwise(
-    "pow", _quiet(_power), "pow({0}, {1})",
+    "pow", quiet(_power), "pow({0}, {1})",
     lambda y, a, b: b * pow_(a, b - 1),
     lambda y, a, b: _by_exponent(y, a),
-    formula="a^b", prepare=_NUMBERS, cost=25,
+    formula="a^b", prepare=NUMBERS, cost=25,
 )  # fmt: skip
 
 
@@ -296,23 +118,10 @@ def zeros_of(x: Variable) -> Variable:
 # --- exponentials and logarithms ------------------------------------------------------
 
 
-def float_op(
-    name: str, numpy: Any, partial: Any, formula: str, cost: float = 10, prepare: Any = REAL_FLOAT
-) -> Op:
-    """Declare a function of one real float whose kernel expression is ``name(x)``."""
-    return elementwise(name, _quiet(numpy), name + "({0})", partial, formula=formula,
-                       prepare=prepare, cost=cost)  # fmt: skip
-
-
-def analytic(name: str, numpy: Any, partial: Any, formula: str, cost: float = 10) -> Op:
-    """Declare a `float_op` that complex numbers have too, with NumPy's branch cuts."""
-    return float_op(name, numpy, partial, formula, cost, _FLOAT)
-
-
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
-exp = elementwise("exp", _quiet(np.exp), "exp({0})", lambda y, x: y, formula="e^x",
-                  prepare=_FLOAT, cost=10)  # fmt: skip
+exp = elementwise("exp", quiet(np.exp), "exp({0})", lambda y, x: y, formula="e^x",
+                  prepare=FLOAT, cost=10)  # fmt: skip
 exp2 = analytic("exp2", np.exp2, lambda y, x: LN2 * y, "2^x")
 expm1 = analytic("expm1", np.expm1, lambda y, x: y + 1, "e^x - 1")
 log = analytic("log", np.log, lambda y, x: 1 / x, "ln x")
@@ -349,7 +158,7 @@ arccosh = analytic(
 )
 arctanh = analytic("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), "inverse of tanh", 15)
 arctan2 = elementwise(
-    "arctan2", _quiet(np.arctan2), "arctan2({0}, {1})",
+    "arctan2", quiet(np.arctan2), "arctan2({0}, {1})",
     lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b),
     formula="angle of the point (b, a)", prepare=REAL_FLOAT, cost=20,
 )  # fmt: skip
@@ -385,10 +194,10 @@ def _chosen(pick: Callable[..., Variable]) -> dict[str, Any]:
 
 
 maximum = elementwise("maximum", np.maximum, "maximum({0}, {1})", formula="the larger of a and b",
-                      prepare=_REAL, cost=2, commutative=True, facts={"idempotent": True},
+                      prepare=REAL, cost=2, commutative=True, facts={"idempotent": True},
                       **_chosen(lambda a, b: ge(a, b)))  # fmt: skip
 minimum = elementwise("minimum", np.minimum, "minimum({0}, {1})", formula="the smaller of a and b",
-                      prepare=_REAL, cost=2, commutative=True, facts={"idempotent": True},
+                      prepare=REAL, cost=2, commutative=True, facts={"idempotent": True},
                       **_chosen(lambda a, b: le(a, b)))  # fmt: skip
 
 
@@ -402,7 +211,7 @@ def _relu_jvp(tangents: Any, out: Variable, x: Variable) -> Variable:
 
 relu_ = elementwise(
     "relu", lambda x: np.maximum(x, x.dtype.type(0)), "maximum({0}, {T}(0))",
-    formula="x where x > 0, else 0", prepare=_REAL, vjp=_relu_vjp, jvp=_relu_jvp, cost=2,
+    formula="x where x > 0, else 0", prepare=REAL, vjp=_relu_vjp, jvp=_relu_jvp, cost=2,
 )  # fmt: skip
 
 
@@ -434,13 +243,13 @@ switch = elementwise(
 )  # fmt: skip
 
 and_ = elementwise("and_", np.bitwise_and, "{0} & {1}", formula="a and b, bit by bit",
-                   prepare=_DISCRETE, commutative=True)  # fmt: skip
+                   prepare=DISCRETE, commutative=True)  # fmt: skip
 or_ = elementwise("or_", np.bitwise_or, "{0} | {1}", formula="a or b, bit by bit",
-                  prepare=_DISCRETE, commutative=True)  # fmt: skip
+                  prepare=DISCRETE, commutative=True)  # fmt: skip
 xor = elementwise("xor", np.bitwise_xor, "{0} ^ {1}", formula="a exclusive-or b, bit by bit",
-                  prepare=_DISCRETE, commutative=True)  # fmt: skip
+                  prepare=DISCRETE, commutative=True)  # fmt: skip
 invert = elementwise("invert", np.invert, "invert({0})", formula="not x, bit by bit",
-                     prepare=_DISCRETE)  # fmt: skip
+                     prepare=DISCRETE)  # fmt: skip
 isnan = elementwise("isnan", np.isnan, "isnan({0})", formula="x is not a number",
                     prepare=REAL_FLOAT, result=boolean)  # fmt: skip
 isinf = elementwise("isinf", np.isinf, "isinf({0})", formula="x is infinite",

@@ -12,257 +12,15 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ArgumentError, BadIndexError, ShapeError
-from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
-from graphc.core.op import Gather, Op, Scalar, Update, View, apply, declare, static_int
-from graphc.ops.broadcast import sum_like, zeros_like
+from graphc.core.errors import ArgumentError, BadIndexError
+from graphc.core.node import Constant, Variable, describe, user_frames
+from graphc.core.op import apply, static_int
 from graphc.ops.convert import as_variable, is_number, operands
-from graphc.ops.elementwise import broadcast_shape, cast, maximum, minimum, switch
+from graphc.ops.elementwise import cast, maximum, minimum, switch
+from graphc.ops.gather import gather, pick_position, scatter
 from graphc.ops.masks import without_masks
 from graphc.ops.shape import dim, dimshuffle
-
-# A window: per axis ("i", position of the index among the operands), ("s", positions of
-# start and length, step), ("a",) for all of it; and ("n",) for a new axis.
-Window = tuple[tuple[Any, ...], ...]
-
-
-# --- windows --------------------------------------------------------------------------
-
-
-def _window_shape(x: Variable, numbers: Sequence[Variable], window: Window) -> Any:
-    axis, shape = 0, []
-    for entry in window:
-        if entry[0] == "n":
-            shape.append(1)
-            continue
-        size = x.type.shape[axis]
-        if entry[0] == "a":
-            shape.append(size)
-        elif entry[0] == "s":
-            shape.append(static_int(numbers[entry[2]]))
-        elif size is not None:
-            known = static_int(numbers[entry[1]])
-            if known is not None and not -size <= known < size:
-                raise BadIndexError(
-                    f"index {known} is outside axis {axis} of size {size}",
-                    f"indices go from {-size} to {size - 1}" if size else "the axis is empty",
-                )
-        axis += 1
-    return tuple(shape) + x.type.shape[axis:]
-
-
-def _subtensor_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    return TensorType(args[0].dtype, _window_shape(args[0], args[1:], attrs["window"]))
-
-
-def numpy_index(numbers: Sequence[Any], window: Window) -> tuple[Any, ...]:
-    """The index that NumPy would be given for a window."""
-    index: list[Any] = []
-    for entry in window:
-        if entry[0] == "i":
-            index.append(int(numbers[entry[1]]))
-        elif entry[0] == "s":
-            start, length, step = int(numbers[entry[1]]), int(numbers[entry[2]]), entry[3]
-            stop: int | None = start + length * step
-            if length == 0:
-                start, stop = 0, 0
-            index.append(slice(start, None if stop is not None and stop < 0 else stop, step))
-        else:
-            index.append(np.newaxis if entry[0] == "n" else slice(None))
-    return tuple(index)
-
-
-def _window_sizes(first: int) -> Any:
-    def positions(count: int, attrs: Attrs) -> tuple[int, ...]:
-        return tuple(first + e[2] for e in attrs["window"] if e[0] == "s")
-
-    return positions
-
-
-def _subtensor_vjp(
-    g: Variable, out: Variable, x: Variable, *numbers: Variable, window: Window
-) -> tuple[Variable | None, ...]:
-    attrs = {"window": window, "mode": "inc"}
-    return apply(_update, (zeros_like(x), g, *numbers), attrs), *(None,) * len(numbers)
-
-
-_subtensor = declare(
-    Op(
-        "subtensor",
-        _subtensor_infer,
-        lambda x, *numbers, window: x[numpy_index(numbers, window)],
-        View(),
-        vjp=_subtensor_vjp,
-        formula="x[i, a:b:c, newaxis, ...]",
-        size_args=_window_sizes(1),
-        checks=True,
-    )
-)
-
-
-def _update_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    x, v, *numbers = args
-    part = _window_shape(x, numbers, attrs["window"])
-    _must_broadcast(v, part)
-    return x.type
-
-
-def _must_broadcast(v: Variable, part: tuple[int | None, ...]) -> None:
-    meeting = broadcast_shape([v.type.shape, part])
-    if len(meeting) > len(part) or any(
-        n is not None and m is not None and n != m for n, m in zip(part, meeting)
-    ):
-        raise ShapeError(f"a value of shape {v.type.shape} does not go into a part of {part}")
-
-
-def _update_numpy(x: Any, v: Any, *numbers: Any, window: Window, mode: str) -> Any:
-    result = np.array(x)
-    if mode == "set":
-        result[numpy_index(numbers, window)] = v
-    else:
-        result[numpy_index(numbers, window)] += v
-    return result
-
-
-def _update_vjp(
-    g: Variable, out: Variable, x: Variable, v: Variable, *numbers: Variable,
-    window: Window, mode: str,
-) -> tuple[Variable | None, ...]:  # fmt: skip
-    part = apply(_subtensor, (g, *numbers), {"window": window})
-    gx = g
-    if mode == "set":
-        zero = Constant(0, g.dtype)
-        gx = apply(_update, (g, zero, *numbers), {"window": window, "mode": "set"})
-    return gx, sum_like(part, v), *(None,) * len(numbers)
-
-
-_update = declare(
-    Op(
-        "update_subtensor",
-        _update_infer,
-        _update_numpy,
-        Update(),
-        vjp=_update_vjp,
-        formula="x with x[window] = v, or += v",
-        size_args=_window_sizes(2),
-        checks=True,
-    )
-)
-
-
-# --- picks by integer arrays ----------------------------------------------------------
-
-
-def _pick_shape(x: Variable, indices: Sequence[Variable], axes: tuple[int, ...]) -> Any:
-    for axis, index in zip(axes, indices):
-        size = x.type.shape[axis]
-        if isinstance(index, Constant) and size is not None and index.data.size:
-            low, high = int(index.data.min()), int(index.data.max())
-            if low < -size or high >= size:
-                raise BadIndexError(
-                    f"index {low if low < -size else high} is outside axis {axis} of size {size}",
-                    f"indices go from {-size} to {size - 1}" if size else "the axis is empty",
-                )
-    picked = broadcast_shape([i.type.shape for i in indices])
-    rest = tuple(n for k, n in enumerate(x.type.shape) if k not in axes)
-    at = pick_position(axes)
-    return rest[:at] + picked + rest[at:]
-
-
-def pick_position(axes: tuple[int, ...]) -> int:
-    """Where the axes of the index arrays go: in place if they stand together, else first."""
-    return axes[0] if axes == tuple(range(axes[0], axes[0] + len(axes))) else 0
-
-
-def _full_index(indices: Sequence[Any], axes: tuple[int, ...], ndim: int) -> tuple[Any, ...]:
-    index: list[Any] = [slice(None)] * ndim
-    for axis, i in zip(axes, indices):
-        index[axis] = i
-    return tuple(index)
-
-
-def _gather_vjp(
-    g: Variable, out: Variable, x: Variable, *indices: Variable, axes: tuple[int, ...]
-) -> tuple[Variable | None, ...]:
-    attrs = {"axes": axes, "mode": "inc"}
-    return apply(_scatter, (zeros_like(x), g, *indices), attrs), *(None,) * len(indices)
-
-
-_gather = declare(
-    Op(
-        "gather",
-        lambda args, attrs: TensorType(
-            args[0].dtype, _pick_shape(args[0], args[1:], attrs["axes"])
-        ),
-        lambda x, *indices, axes: x[_full_index(indices, axes, x.ndim)],
-        Gather(),
-        vjp=_gather_vjp,
-        formula="x[i, j, ...] with integer arrays",
-        checks=True,
-    )
-)
-
-
-def _scatter_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
-    x, v, *indices = args
-    _must_broadcast(v, _pick_shape(x, indices, attrs["axes"]))
-    return x.type
-
-
-def _scatter_numpy(x: Any, v: Any, *indices: Any, axes: tuple[int, ...], mode: str) -> Any:
-    result = np.array(x)
-    index = _full_index(indices, axes, x.ndim)
-    if mode == "set":
-        result[index] = v
-    else:
-        np.add.at(result, index, v)
-    return result
-
-
-def _scatter_vjp(
-    g: Variable, out: Variable, x: Variable, v: Variable, *indices: Variable,
-    axes: tuple[int, ...], mode: str,
-) -> tuple[Variable | None, ...]:  # fmt: skip
-    part = apply(_gather, (g, *indices), {"axes": axes})
-    gx = g
-    if mode == "set":
-        zero = Constant(0, g.dtype)
-        gx = apply(_scatter, (g, zero, *indices), {"axes": axes, "mode": "set"})
-    return gx, sum_like(part, v), *(None,) * len(indices)
-
-
-_scatter = declare(
-    Op(
-        "scatter",
-        _scatter_infer,
-        _scatter_numpy,
-        Update(),
-        vjp=_scatter_vjp,
-        formula="x with x[i, j, ...] = v, or += v once per occurrence",
-        checks=True,
-    )
-)
-
-
-def _checked_numpy(index: Any, size: Any) -> Any:
-    if np.size(index) and not np.all((index >= -size) & (index < size)):
-        low, high = np.min(index), np.max(index)
-        raise IndexError(f"indices from {low} to {high} for an axis of size {np.max(size)}")
-    return np.where(index < 0, index + size, index)
-
-
-checked_index = declare(
-    Op(
-        "checked_index",
-        lambda args, attrs: TensorType("int64", broadcast_shape([a.type.shape for a in args])),
-        _checked_numpy,
-        Scalar("checked({0}, {1})", 2.0),
-        formula="y, or y + n where y < 0; an error unless -n <= y < n",
-        checks=True,
-        prepare=lambda args, name: [cast(a, "int64") for a in operands(args)],
-    )
-)
-
+from graphc.ops.windows import subtensor, update
 
 # --- from a NumPy index to window and pick --------------------------------------------
 
@@ -294,11 +52,11 @@ def getitem(x: Variable, index: Any) -> Variable:
             window.append(("i", len(numbers) - 1))
         axis += 1
     plain = all(entry == ("a",) for entry in window)
-    result = x if plain and picks else apply(_subtensor, (x, *numbers), {"window": tuple(window)})
+    result = x if plain and picks else apply(subtensor, (x, *numbers), {"window": tuple(window)})
     if not picks:
         return result
     axes, chosen = tuple(k for k, _ in picks), [i for _, i in picks]
-    picked = apply(_gather, (result, *chosen), {"axes": axes})
+    picked = apply(gather, (result, *chosen), {"axes": axes})
     if _parted(index, entries) and pick_position(axes):
         rank = max(i.ndim for i in chosen)
         first = range(axes[0], axes[0] + rank)
@@ -454,7 +212,7 @@ def inc_subtensor(
 
 
 def _write(part: Variable, value: Any, mode: str) -> Variable:
-    if part.op not in (_subtensor, _gather):
+    if part.op not in (subtensor, gather):
         raise ArgumentError(
             f"{mode}_subtensor: {describe(part)} is not a part of a tensor",
             "its first argument is an index expression, as in set_subtensor(x[1:3], v)",
@@ -468,9 +226,9 @@ def _write(part: Variable, value: Any, mode: str) -> Variable:
             f"cast it: value.astype({x.dtype!r})",
             user_frames(),
         )
-    op = _update if part.op is _subtensor else _scatter
+    op = update if part.op is subtensor else scatter
     result = apply(op, (x, cast(new, x.dtype), *numbers), {**part.attrs, "mode": mode})
-    if op is _scatter and x.op is _subtensor and x.name is None:
+    if op is scatter and x.op is subtensor and x.name is None:
         return _write(x, result, "set")  # a pick from a window: the window is written back
     return result
 

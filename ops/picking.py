@@ -8,7 +8,8 @@ from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, describe, user_frames
 from graphc.ops.convert import as_variable, normal_axis, operands
 from graphc.ops.elementwise import cast, clip, eq, mod, neq, switch
-from graphc.ops.index import checked_index, getitem, take
+from graphc.ops.gather import checked_index
+from graphc.ops.index import getitem, take
 from graphc.ops.join import stack
 from graphc.ops.make import arange
 from graphc.ops.masks import mask_positions

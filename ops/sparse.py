@@ -26,7 +26,7 @@ from graphc.ops.elementwise import cast
 from graphc.ops.shape import dim, make_vector
 
 FORMATS = ("csr", "csc")
-DTYPES = tuple(d for d in dtypes.ALL if d != "float16")  # those that SciPy has matrices of
+DTYPES = tuple(d for d in dtypes.ALL if not dtypes.is_half(d))  # those that SciPy has matrices of
 LONGEST = np.iinfo("int32").max
 
 Size = int | None

@@ -89,6 +89,13 @@ def dot(x: Any, y: Any) -> Any:
 structured_dot = true_dot = dot
 
 
+def usmm(alpha: Any, x: Any, y: Any, z: Any) -> Any:
+    """``alpha x y + z``, of matrices `x` and `y` of which one is sparse, or both."""
+    found = dot(x, y)
+    scaled = mul(found, alpha) if is_sparse(found) else e.mul(alpha, found)
+    return add(scaled, z) if is_sparse(scaled) or is_sparse(z) else e.add(scaled, z)
+
+
 def _reversed(x: Variable) -> range:
     return range(x.ndim - 1, -1, -1)
 
@@ -291,6 +298,17 @@ def row_scale(x: Any, s: Any) -> SparseVariable:
 def col_scale(x: Any, s: Any) -> SparseVariable:
     """Column j times ``s[j]``."""
     return _scaled(x, s, 1)
+
+
+def structured_add_s_v(x: Any, y: Any) -> SparseVariable:
+    """``y[j]`` added to the stored entries of column j; all others stay 0."""
+    matrix, terms = _met(as_sparse_variable(x), y)
+    if terms.ndim != 1:
+        raise ShapeError(
+            f"structured_add_s_v takes a vector, not {describe_dense(terms)}", at=user_frames()
+        )
+    picked = getitem(specify_shape(terms, (matrix.columns,)), coordinates(matrix)[1])
+    return matrix.with_values(matrix.data + picked)  # type: ignore[operator]
 
 
 def _scaled(x: Any, s: Any, axis: int) -> SparseVariable:

@@ -18,7 +18,8 @@ from graphc.ops.complexes import abs_
 from graphc.ops.compressed import same_size
 from graphc.ops.convert import as_variable, is_number
 from graphc.ops.elementwise import cast
-from graphc.ops.index import checked_index, getitem
+from graphc.ops.gather import checked_index
+from graphc.ops.index import getitem
 from graphc.ops.join import concatenate
 from graphc.ops.make import arange
 from graphc.ops.reduce import sum as sum_

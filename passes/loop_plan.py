@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Branch
 from graphc.core.node import Constant, SharedVariable, Variable
@@ -215,7 +216,7 @@ class _Planner:
         state = self.loop.states[k]
         assert state.taps == (-1,)
         (read,) = state.reads
-        zero = np.zeros((), read.type.dtype)
+        zero = np.zeros((), dtypes.numpy_dtype(read.type.dtype))
         cell = SharedVariable(np.broadcast_to(zero, shape_of(read)), name=read.name)
         v = self.by_wish.get(("final", k))
         if v is None:

@@ -14,7 +14,7 @@ from graphc.core.op import OPS, apply, static_int
 from graphc.core.pattern import Rule, rewrites, uniform_value
 from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import add, eq, ge, switch
-from graphc.ops.index import checked_index, pick_position
+from graphc.ops.gather import checked_index, pick_position
 from graphc.ops.make import arange
 from graphc.ops.shape import dim, dimshuffle
 from graphc.passes.sizes import same_sizes, size_of, sizes

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from graphc.core.node import Variable
 from graphc.core.op import static_int
-from graphc.ops.index import pick_position
+from graphc.ops.gather import pick_position
 
 VALUE = -1  # in place of an axis: the source is the value of an integer scalar
 MOST_SOURCES = 8  # more than these are not told apart, so that sets stay small

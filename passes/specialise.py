@@ -19,7 +19,7 @@ from graphc.core.op import Expand, apply, building_with, static_int
 from graphc.ops.broadcast import alloc
 from graphc.ops.choice import is_branch
 from graphc.ops.elementwise import abs_, cast, copy_, sub
-from graphc.ops.index import checked_index
+from graphc.ops.gather import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.scan import is_scan, state_changes
 from graphc.ops.shape import expand_axes

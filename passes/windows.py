@@ -14,8 +14,8 @@ from graphc.core.op import OPS, apply, static_int
 from graphc.core.pattern import Rule, rewrites, uniform_value
 from graphc.ops.broadcast import broadcast_like
 from graphc.ops.elementwise import add, mul
-from graphc.ops.index import Window
 from graphc.ops.shape import dimshuffle
+from graphc.ops.windows import Window
 from graphc.passes.sizes import size_of, sizes
 
 MOST_TERMS = 64  # of a sum that is looked through

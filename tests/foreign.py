@@ -1,6 +1,7 @@
 """What other libraries call our ops, as data where it isn't the same name."""
 
 import numpy as np
+import scipy.sparse
 
 # Theano's names that are ours, with the module in which they are here.
 SAME_IN_THEANO = set(
@@ -22,7 +23,8 @@ SAME_IN_THEANO = set(
     matrix_power tensorinv batch_normalization batch_normalization_test
     batch_normalization_train cholesky eigvalsh lstsq solve solve_lower_triangular
     solve_triangular solve_upper_triangular largest max_and_argmax smallest to_one_hot
-    conv2d_grad_wrt_inputs conv2d_grad_wrt_weights conv2d_transpose""".split()
+    conv2d_transpose conv3d conv3D images2neibs neibs2images pool_3d
+    max_pool_2d_same_size""".split()
 )
 THEANO = {
     "sigmoid": "T.nnet.sigmoid", "softplus": "T.nnet.softplus", "softmax": "T.nnet.softmax",
@@ -42,6 +44,13 @@ THEANO = {
     "topk_and_argtopk": "T.sort.topk_and_argtopk", "selu": "T.nnet.selu",
     "max_pool_2d": "T.signal.downsample.max_pool_2d",
     "confusion_matrix": "T.nnet.confusion_matrix",
+    **{
+        name: f"T.nnet.abstract_conv.{name}" for name in (
+            "causal_conv1d", "separable_conv2d", "separable_conv3d", "bilinear_upsampling",
+            "bilinear_kernel_1D", "bilinear_kernel_2D", "conv2d_grad_wrt_inputs",
+            "conv2d_grad_wrt_weights", "conv3d_grad_wrt_inputs", "conv3d_grad_wrt_weights",
+        )
+    },
 }  # fmt: skip
 
 # NumPy's names that differ from ours; a dash where it has something else under our name.
@@ -140,7 +149,46 @@ TORCH = {
     "batch_normalization_test": "nn.functional.batch_norm",
     "layer_norm": "nn.functional.layer_norm", "gamma": "—", "flatnonzero": "nonzero",
     "local_response_norm": "nn.functional.local_response_norm", "bincount": "bincount",
-    "largest": "maximum", "smallest": "minimum", "isclose": "isclose",
+    "largest": "maximum", "smallest": "minimum", "isclose": "isclose", "conv1d": "conv1d",
+    "conv3d": "conv3d", "conv1d_transpose": "conv_transpose1d", "depthwise_conv2d": "conv2d",
+    "conv3d_transpose": "conv_transpose3d", "conv1d_grad_wrt_inputs": "nn.grad.conv1d_input",
+    "conv1d_grad_wrt_weights": "nn.grad.conv1d_weight",
+    "conv3d_grad_wrt_inputs": "nn.grad.conv3d_input",
+    "conv3d_grad_wrt_weights": "nn.grad.conv3d_weight", "max_pool_3d": "max_pool3d",
+    "pool_3d": "nn.functional.avg_pool3d, max_pool3d", "images2neibs": "nn.functional.unfold",
+    "neibs2images": "nn.functional.fold", "unpool_2d": "nn.functional.max_unpool2d",
+    "max_pool_2d_with_positions": "nn.functional.max_pool2d_with_indices",
+    "global_average_pool": "nn.functional.adaptive_avg_pool2d",
+    "global_max_pool": "nn.functional.adaptive_max_pool2d",
+    "upsample": "nn.functional.interpolate", "bilinear_upsampling": "nn.functional.interpolate",
+}  # fmt: skip
+
+# Loops: Theano, NumPy, PyTorch.
+LOOPS = {
+    "scan": ("scan", "ufunc.accumulate", "—"), "map": ("map", "—", "vmap"),
+    "reduce": ("reduce", "ufunc.reduce", "—"), "foldl": ("foldl", "ufunc.reduce", "—"),
+    "foldr": ("foldr", "—", "—"), "until": ("scan_module.until", "—", "—"),
+}  # fmt: skip
+
+# Sparse matrices: what Theano hasn't; SciPy's names, where they are no method of the same name;
+# PyTorch's.
+SPARSE_OF_OURS = {"convert", "structured_abs"}
+SCIPY = {
+    "add": "csr_array.__add__", "sub": "csr_array.__sub__", "mul": "csr_array.multiply",
+    "neg": "csr_array.__neg__", "structured_abs": "csr_array.__abs__", "sgn": "csr_array.sign",
+    "sp_sum": "csr_array.sum", "diag": "csr_array.diagonal", "cast": "csr_array.astype",
+    "dense_from_sparse": "csr_array.toarray", "remove0": "csr_array.eliminate_zeros",
+    "clean": "csr_array.sum_duplicates", "convert": "csr_array.asformat",
+    "csr_from_dense": "csr_array", "csc_from_dense": "csc_array", "CSR": "csr_array",
+    "CSC": "csc_array", "hstack": "hstack", "vstack": "vstack", "sqr": "—",
+    "square_diagonal": "diags_array",
+}  # fmt: skip
+SPARSE_IN_TORCH = {
+    "dot": "sparse.mm", "sampling_dot": "sparse.sampled_addmm", "sp_sum": "sparse.sum",
+    "dense_from_sparse": "Tensor.to_dense", "csr_from_dense": "Tensor.to_sparse_csr",
+    "csc_from_dense": "Tensor.to_sparse_csc", "csm_data": "Tensor.values",
+    "csm_indices": "Tensor.col_indices", "csm_indptr": "Tensor.crow_indices",
+    "CSR": "sparse_csr_tensor", "CSC": "sparse_csc_tensor", "clean": "Tensor.coalesce",
 }  # fmt: skip
 
 
@@ -151,11 +199,23 @@ def names_of(path, names):
         numpy, torch = RANDOM.get(name, ("—", "—"))
         theano = f"RandomStreams.{name}" if name in RANDOM_IN_THEANO else "—"
         return theano, numpy if numpy == "—" else f"Generator.{numpy}", torch
+    if place == "graphc":
+        return LOOPS[name]
+    if place == "sparse":
+        theano = "—" if name in SPARSE_OF_OURS else path
+        return theano, _scipy(name), SPARSE_IN_TORCH.get(name, "—")
     if path == "T.nlinalg.inv":
         return "T.nlinalg.matrix_inverse", "linalg.inv", "linalg.inv"
     theano = THEANO.get(name, path if name in SAME_IN_THEANO else "—")
     numpy = NUMPY.get(name) or next((found for n in (name, *names) if (found := _numpy(n))), "—")
     return theano, numpy, TORCH.get(name, name if name in SAME_IN_TORCH else "—")
+
+
+def _scipy(name):
+    """SciPy's name for sparse matrices, where it has a function of ours."""
+    method = callable(getattr(scipy.sparse.csr_array, name, None))
+    found = SCIPY.get(name, f"csr_array.{name}" if method else "—")
+    return found if found == "—" else f"scipy.sparse.{found}"
 
 
 def _numpy(name):

@@ -1,11 +1,16 @@
-"""How the ops of docs/ops.md are called, where it isn't with matrices alone."""
+"""How the ops of docs/ops.md are called, where it isn't with matrices alone.
+
+A key is a name, or a whole path (``T.nnet.relu``) where several ops share the name.
+"""
 
 from functools import cached_property
 
 import numpy as np
 
+import graphc
 import graphc.tensor as T
 from graphc.core import dtypes
+from graphc.sparse import SparseType
 
 
 class Inputs:
@@ -13,6 +18,7 @@ class Inputs:
 
     def __init__(self, dtype):
         self.dtype, self.used = dtype, []
+        self.fixed = {}  # the values of inputs that are not free
 
     def _input(self, dtype, *shape):
         made = T.tensor(dtype, shape, f"x{len(self.used)}")
@@ -47,6 +53,23 @@ class Inputs:
     def filters(self):
         return self._input(self.dtype, 4, 3, 3, 3)
 
+    @property
+    def sequences(self):
+        return self._input(self.dtype, 2, 3, 6)
+
+    @property
+    def volumes(self):
+        return self._input(self.dtype, 2, 3, 4, 4, 4)
+
+    @property
+    def sparse(self):
+        """A matrix of 3 rows and 4 columns with 5 entries, in compressed rows."""
+        model = SparseType("csr", self.dtype, (3, 4))()
+        data = self._input(self.dtype, 5)
+        indices, indptr = self._input("int32", 5), self._input("int32", 4)
+        self.fixed |= {indices: [0, 2, 1, 0, 3], indptr: [0, 2, 3, 5]}
+        return model.with_parts([data, indices, indptr, model.minor])
+
     @cached_property
     def positions(self):
         return self._input("int64", 3)
@@ -60,13 +83,15 @@ class Inputs:
         rng, found = np.random.RandomState(0), []
         for v in self.used:
             shape = v.type.shape
-            if dtypes.is_continuous(v.dtype):
+            if v in self.fixed:
+                array = self.fixed[v]
+            elif dtypes.is_continuous(v.dtype):
                 array = rng.uniform(0.3, 0.9, shape)
                 if shape[-2:] == (3, 3):
                     array = array + np.swapaxes(array, -1, -2) + 4 * np.eye(3)
             else:
                 array = np.resize([1, 0, 1], shape) if v.dtype == "bool" else np.arange(3)
-            found.append(np.asarray(array).astype(v.dtype))
+            found.append(dtypes.convert(array, v.dtype))
         return found
 
 
@@ -90,6 +115,11 @@ def of(*kinds, **named):
 
 def part(f, i):
     return f(i.matrix[1:], i.matrix[1:])
+
+
+def shaped(*shapes, **named):
+    """A call with inputs of these shapes."""
+    return lambda f, i: f(*(i._input(i.dtype, *shape) for shape in shapes), **named)
 
 
 def drawn(*kinds, size=None, **named):
@@ -222,6 +252,70 @@ EXAMPLES = {
         i.images, i._input(i.dtype, 2, 4, 4, 4), (4, 3, 3, 3)
     ),
     "local_response_norm": of("images"),
+    "conv1d": shaped((2, 3, 6), (4, 3, 3)),
+    "causal_conv1d": shaped((2, 3, 6), (4, 3, 3)),
+    "conv3d": shaped((2, 3, 4, 4, 4), (4, 3, 3, 3, 3)),
+    "T.nnet.conv3d2d.conv3d": shaped((2, 4, 3, 4, 4), (4, 3, 3, 3, 3)),
+    "T.nnet.conv.conv2d": of("images", "filters"),
+    "T.signal.conv.conv2d": shaped((2, 6, 6), (4, 3, 3)),
+    "conv3D": shaped((2, 4, 4, 4, 3), (4, 3, 3, 3, 3), (4,)),
+    "conv1d_transpose": shaped((2, 4, 6), (4, 3, 3), output_shape=(2, 3, 8)),
+    "conv1d_grad_wrt_inputs": shaped((2, 4, 4), (4, 3, 3), input_shape=(2, 3, 6)),
+    "conv1d_grad_wrt_weights": shaped((2, 3, 6), (2, 4, 4), filter_shape=(4, 3, 3)),
+    "conv3d_transpose": shaped((2, 4, 2, 2, 2), (4, 3, 3, 3, 3), output_shape=(2, 3, 4, 4, 4)),
+    "conv3d_grad_wrt_inputs": shaped((2, 4, 2, 2, 2), (4, 3, 3, 3, 3), input_shape=(2, 3, 4, 4, 4)),
+    "conv3d_grad_wrt_weights": shaped(
+        (2, 3, 4, 4, 4), (2, 4, 2, 2, 2), filter_shape=(4, 3, 3, 3, 3)
+    ),
+    "depthwise_conv2d": shaped((2, 3, 6, 6), (6, 1, 3, 3)),
+    "separable_conv2d": shaped((2, 3, 6, 6), (6, 1, 3, 3), (4, 6, 1, 1)),
+    "separable_conv3d": shaped((2, 3, 4, 4, 4), (6, 1, 3, 3, 3), (4, 6, 1, 1, 1)),
+    "pool_3d": of("volumes", ws=(2, 2, 2)),
+    "max_pool_3d": of("volumes", ds=(2, 2, 2)),
+    "max_pool_2d_same_size": of("images", patch_size=(2, 2)),
+    "max_pool_2d_with_positions": of("images", ws=(2, 2)),
+    "unpool_2d": lambda f, i: f(i.scalar.dimshuffle("x", "x"), np.zeros((1, 1), int), (2, 2)),
+    "stochastic_pool_2d": lambda f, i: f(i.images, 2, graphc.random.RandomStream(1)),
+    "weighted_pool_2d": of("images", ws=2),
+    **dict.fromkeys(("global_pool", "global_max_pool", "global_average_pool"), of("images")),
+    "upsample": of("images", ratio=2),
+    "bilinear_upsampling": of("images", ratio=2),
+    "bilinear_kernel_1D": lambda f, i: f(2),
+    "bilinear_kernel_2D": lambda f, i: f(2),
+    "images2neibs": of("images", neib_shape=(2, 2)),
+    "neibs2images": shaped((54, 4), neib_shape=(2, 2), original_shape=(2, 3, 6, 6)),
+    # sparse matrices; the others take one
+    **{f"sparse.{name}": of("sparse", "sparse") for name in ("add", "sub", "mul")},
+    "sparse.as_sparse_variable": of("sparse"),
+    "sparse.cast": of("sparse", dtype="float32"),
+    "sparse.convert": of("sparse", format="csc"),
+    "sparse.CSR": shaped((2,), indices=[0, 1], indptr=[0, 1, 2], shape=(2, 2)),
+    "sparse.CSC": shaped((2,), indices=[0, 1], indptr=[0, 1, 2], shape=(2, 2)),
+    "sparse.csr_from_dense": of("matrix"),
+    "sparse.csc_from_dense": of("matrix"),
+    "sparse.square_diagonal": of("vector"),
+    "sparse.dot": lambda f, i: f(i.sparse, i.matrix.T),
+    "sparse.row_scale": of("sparse", "vector"),
+    "sparse.col_scale": lambda f, i: f(i.sparse, i._input(i.dtype, 4)),
+    "sparse.structured_add_s_v": lambda f, i: f(i.sparse, i._input(i.dtype, 4)),
+    "sparse.usmm": lambda f, i: f(i.scalar, i.sparse, i.matrix.T, i.square),
+    "sparse.sampling_dot": lambda f, i: f(i.square, i._input(i.dtype, 4, 3), i.sparse),
+    "sparse.hstack": lambda f, i: f([i.sparse, i.sparse]),
+    "sparse.vstack": lambda f, i: f([i.sparse, i.sparse]),
+    **{
+        f"sparse.structured_{name}": of("sparse", "scalar")
+        for name in ("add", "maximum", "minimum", "pow")
+    },
+    # loops: their functions
+    "graphc.scan": lambda f, i: f(lambda x, s: x * s, i.vector, i.scalar)[0],
+    "graphc.map": lambda f, i: f(lambda x: x * x, i.vector)[0],
+    **{
+        f"graphc.{name}": lambda f, i: f(lambda x, s: x * s, i.vector, i.scalar)[0]
+        for name in ("reduce", "foldl", "foldr")
+    },
+    "graphc.until": lambda f, i: graphc.scan(
+        lambda s: (s * s, f(T.lt(s * s, 0.1))), None, i.scalar, n_steps=5
+    )[0],
     # random numbers: called with a size, or the parameters' shapes
     "stream.bernoulli": drawn("vector"),
     "stream.beta": drawn("vector", "vector"),

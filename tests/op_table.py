@@ -7,13 +7,14 @@ are data, in `foreign.py`, where they differ from ours.
 
 import inspect
 import re
+import sys
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import foreign
 import numpy as np
-from op_examples import EXAMPLES, PARTS, Inputs
+from op_examples import EXAMPLES, PARTS, Inputs, of
 
 import graphc
 import graphc.tensor as T
@@ -24,7 +25,9 @@ from graphc.core.graph import Graph, ancestors
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Expand, Gather, Generator, Host, Library, Op, Reduction, Scalar, Update
 from graphc.core.op import View as ViewOf
+from graphc.core.packed import flat
 from graphc.native import NativeProgram
+from graphc.ops.scan import is_scan
 from graphc.passes.convolution import is_native
 from graphc.passes.pooling import is_pooling
 from graphc.program import Options
@@ -33,22 +36,25 @@ from graphc.staged import by_values
 PAGE = Path(__file__).parent.parent / "docs" / "ops.md"
 HEAD = """# Every op
 
-What can be called in `graphc.tensor` (`T`), its modules and random streams, by the file that
-declares it. This page is written by `python tests/op_table.py` from the declarations, and a
-test fails when it is out of date.
+What can be called in `graphc.tensor` (`T`), its modules, `graphc.sparse` (`sparse`), loops and
+random streams, by the file that declares it. This page is written by `python tests/op_table.py`
+from the declarations, and a test fails when it is out of date.
 
 - **dtypes**: which kinds of dtype the main operands may have. "any" is bool, integers, floats and
-  complex numbers; "real" is any but complex numbers.
+  complex numbers; "real" is any but complex numbers. Floats are float16, bfloat16, float32 and
+  float64; of sparse matrices, the last two.
 - **gradient**: "vjp, jvp" where reverse and forward mode have rules of their own; "vjp" where
   forward mode is derived from the reverse one; "0" where it exists and is 0 everywhere; "no" where
   asking for one is an error, or where the result is discrete.
 - **becomes**: what the compiler makes of it, for one example in float64: *fused* (an expression
   inside loops that it shares with its neighbours), *reduction*, *index* (made from positions),
   *view* (other strides), *gather*, *update* (in place where nobody else reads), *product*, *copy*
-  (library steps), *convolution* and *pooling* (native kernels), *host* (a NumPy or SciPy step),
-  *constant*, *nothing* (known when the graph is made, or left out); *expanded* is said of an op
-  that is replaced with others. A convolution or pooling in another dtype
-  than float32 and float64, and everything in float16 and complex numbers, is a host step.
+  (library steps), *convolution*, *pooling*, *sparse* (a walk over stored entries) and *loop*
+  (native kernels), *host* (a NumPy or SciPy step), *constant*, *nothing* (known when the graph is
+  made, or left out); *expanded* is said of an op that is replaced with others. What is a product,
+  convolution, pooling or walk over stored entries in float32 and float64 is a host step in
+  complex numbers and integers.
+- NumPy: for sparse matrices it is SciPy.
 - A dash: the other library has no function for it alone.
 """
 
@@ -57,12 +63,25 @@ PLACES = (
     ("T.", T), ("T.nnet.", T.nnet), ("T.nlinalg.", T.nlinalg), ("T.slinalg.", T.slinalg),
     ("T.fft.", T.fft), ("T.signal.pool.", T.signal.pool), ("T.extra_ops.", T.extra_ops),
     ("T.xlogx.", T.xlogx), ("T.nnet.abstract_conv.", T.nnet.abstract_conv),
+    ("T.nnet.neighbours.", T.nnet.neighbours), ("T.nnet.conv.", T.nnet.conv),
+    ("T.nnet.conv3d2d.", T.nnet.conv3d2d), ("T.signal.conv.", T.signal.conv),
+    ("sparse.", graphc.sparse),
 )  # fmt: skip
 # Public, and no ops: types, inputs, constants, derivatives and checks.
 NO_OPS = {
     "Lop", "Rop", "constant", "extract_constant", "get_conv_output_shape",
     "get_scalar_constant_value", "grad", "hessian", "jacobian", "shared", "tensor", "verify_grad",
+    "get_conv_shape_1axis",
+    "CSM", "csc_dmatrix", "csc_fmatrix", "csc_matrix", "csr_dmatrix", "csr_fmatrix", "csr_matrix",
+    "is_sparse", "is_sparse_variable", "matrix", "structured",
 }  # fmt: skip
+LOOPS = ("scan", "map", "reduce", "foldl", "foldr", "until")
+# Sections that hold what several files declare, behind those of the files.
+GATHERED = {
+    "graphc.sparse": "Sparse matrices: `from graphc import sparse`",
+    "graphc.looping": "Loops",
+    "graphc.random": "Random numbers: the methods of `graphc.random.RandomStream`",
+}
 WORDS = (
     (Scalar, "fused"), (Reduction, "reduction"), (Generator, "index"), (ViewOf, "view"),
     (Gather, "gather"), (Update, "update"), (Library, "product"), (Host, "host"),
@@ -84,6 +103,10 @@ class Entry:
     def name(self) -> str:
         return self.names[0].rpartition(".")[2]
 
+    @property
+    def place(self) -> str:
+        return self.names[0].partition(".")[0]
+
 
 def is_public(name: str, value: object) -> bool:
     """Whether a public name stands for an op, or for a function that makes variables."""
@@ -102,39 +125,43 @@ def entries() -> list[Entry]:
             if is_public(name, value):
                 names = found.setdefault(id(value), Entry(value)).names
                 names += [prefix + name] if prefix + name not in names else []
+    for name in LOOPS:
+        value = getattr(graphc, name)
+        found[id(value)] = Entry(value, [f"graphc.{name}"])
     for name, value in inspect.getmembers(graphc.random.RandomStream, inspect.isfunction):
         if not name.startswith("_") and value.__annotations__.get("return") == "Variable":
             found[id(value)] = Entry(value, [f"stream.{name}"])
     return sorted(found.values(), key=lambda e: (section_rank(e), e.name))
 
 
-def home(entry: Entry) -> types.ModuleType:
-    """The module that declares an entry."""
+def home(entry: Entry) -> str:
+    """The module that declares an entry, or stands for those that do."""
     if isinstance(entry.value, Op):
         modules = (*library.FAMILIES, *(getattr(library, name) for name in library.__all__))
         for module in modules:
             if any(value is entry.value for value in vars(module).values()):
-                return module
-        return library.elementwise  # declared on the fly
-    return inspect.getmodule(entry.value)
+                return module.__name__
+        return library.elementwise.__name__  # declared on the fly
+    kinds = {"sparse": "graphc.sparse", "stream": "graphc.random", "graphc": "graphc.looping"}
+    return kinds.get(entry.place, entry.value.__module__)
 
 
 def section_rank(entry: Entry) -> tuple[int, str]:
-    name = home(entry).__name__
-    if name in ("graphc.streams", "graphc.random"):
-        return 10_000, "graphc.random"
+    name = home(entry)
+    if name in GATHERED:
+        return 10_000 + list(GATHERED).index(name), name
     families = [f.__name__ for f in library.FAMILIES]
     return families.index(name) if name in families else len(families), name
 
 
 def section_title(entry: Entry) -> str:
-    module = home(entry)
-    if module.__name__ in ("graphc.streams", "graphc.random"):
-        return "Random numbers: the methods of `graphc.random.RandomStream`"
-    if module is T:
+    name = home(entry)
+    if name in GATHERED:
+        return GATHERED[name]
+    if name == T.__name__:
         return "Made of several of them"
-    text = " ".join(inspect.getdoc(module).split("\n\n")[0].split()).replace("``", "`")
-    return re.split(r"\. |: one |\.$", text)[0]
+    text = " ".join(inspect.getdoc(sys.modules[name]).split("\n\n")[0].split())
+    return re.split(r"\. |: one |\.$", text.replace("``", "`"))[0]
 
 
 # What is derived ------------------------------------------------------------------------------
@@ -152,16 +179,17 @@ def formula_of(value: object) -> str:
 def built(entry: Entry, dtype: str) -> tuple[Inputs, list[Variable]]:
     """The example of an entry for a dtype of its main operands, and its results."""
     inputs = Inputs(dtype)
-    example = EXAMPLES.get(entry.name)
-    if entry.names[0].startswith("stream."):
-        stream = graphc.random.RandomStream(1)
-        found = EXAMPLES[entry.names[0]](getattr(stream, entry.name), inputs)
-    elif example is not None:
+    example = EXAMPLES.get(entry.names[0])
+    if entry.place == "stream":
+        found = example(getattr(graphc.random.RandomStream(1), entry.name), inputs)
+    elif entry.place == "sparse":
+        found = (example or of("sparse"))(entry.value, inputs)
+    elif example := example or EXAMPLES.get(entry.name):
         found = example(entry.value, inputs)
     else:
         found = entry.value(*(inputs.matrix for _ in range(operand_count(entry))))
-    flat = found if isinstance(found, list | tuple) else [found]
-    return inputs, [v for v in flat if isinstance(v, Variable)]
+    results = flat(found if isinstance(found, list | tuple) else [found])
+    return inputs, [v for v in results if isinstance(v, Variable)]
 
 
 def operand_count(entry: Entry) -> int:
@@ -181,18 +209,22 @@ def operand_count(entry: Entry) -> int:
 def dtypes_of(entry: Entry) -> str:
     """Which kinds of dtype the example can be built with."""
     taken = {}
-    for kind, names in KINDS.items():
+    kinds = {kind: [d for d in names if entry.place != "sparse" or not dtypes.is_half(d)]
+             for kind, names in KINDS.items()}  # fmt: skip
+    for kind, names in kinds.items():
         good = []
         for name in names:
             try:
-                used = built(entry, name)[0].used
+                inputs, outputs = built(entry, name)
             except GraphError:
                 continue
-            good.append(name)
+            used = inputs.used
+            if not dtypes.is_half(name) or runs(inputs, outputs):
+                good.append(name)
             if not used:
                 return "no operand"
         taken[kind] = good
-    whole = [kind for kind, good in taken.items() if good == list(KINDS[kind])]
+    whole = [kind for kind, good in taken.items() if good == kinds[kind]]
     parts = [name for kind, good in taken.items() if kind not in whole for name in good]
     if not (whole or parts):
         raise LookupError(f"{entry.names[0]} takes no dtype: correct its example")
@@ -203,6 +235,16 @@ def dtypes_of(entry: Entry) -> str:
         ("bool", "integers", "floats"): "real",
     }
     return shorter.get(tuple(whole), ", ".join(whole))
+
+
+def runs(inputs: Inputs, outputs: list[Variable]) -> bool:
+    """Whether what could be built has a value."""
+    f = graphc.function(inputs.used, outputs, mode="numpy", on_unused_input="ignore")
+    try:
+        f(*inputs.values())
+    except GraphError:
+        return False
+    return True
 
 
 def main_dtype(entry: Entry) -> str:
@@ -244,7 +286,7 @@ def gradient_between(leaf: Variable, output: Variable, inputs: Inputs) -> str:
 
 
 def has_jvp(v: Variable) -> bool:
-    return v.op is None or bool(v.op.partials) or v.op.jvp is not None
+    return v.op is None or bool(v.op.partials) or v.op.jvp is not None or is_scan(v)
 
 
 def lowering_of(entry: Entry) -> str:
@@ -258,7 +300,7 @@ def lowering_of(entry: Entry) -> str:
         arrays = inputs.values()
         graph = program._sized(arrays, program._number_values(arrays)).graph
     words = {word_of(v) for v in applied(graph) if copies or v.op.name != "copy"}
-    order = [*(w for _, w in WORDS), "copy", "convolution", "pooling"]
+    order = [*(w for _, w in WORDS), "copy", "convolution", "pooling", "sparse", "loop"]
     if len(words) > 1:
         words.discard("view")
     if not words:
@@ -273,8 +315,11 @@ def applied(graph: Graph) -> list[Variable]:
 
 def word_of(v: Variable) -> str:
     if isinstance(v.op.lower, Library):
-        return "product" if v.op.lower.routine in ("dot", "gemm") else "copy"
-    if v.op.name.startswith("conv2d") and is_native(v):
+        routines = {"dot": "product", "gemm": "product", "sparse": "sparse"}
+        return routines.get(v.op.lower.routine, "copy")
+    if is_scan(v):
+        return "loop"
+    if is_native(v):
         return "convolution"
     if is_pooling(v):
         return "pooling"
@@ -302,19 +347,32 @@ def row(entry: Entry) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells(entry)) + " |\n"
 
 
+def rows() -> list[tuple[str, str]]:
+    """Title and row of every entry; what is missing is said of all of them at once."""
+    found, missing = [], []
+    for entry in entries():
+        try:
+            found.append((section_title(entry), row(entry)))
+        except (LookupError, GraphError) as error:
+            missing.append(f"{entry.names[0]}: {error}")
+    if missing:
+        raise LookupError("rows that can't be written:\n" + "\n".join(missing))
+    return found
+
+
 def page() -> str:
     """The text of docs/ops.md."""
-    parts, title = [HEAD], None
+    parts, last = [HEAD], None
     with graphc.config(floatX="float64"), np.errstate(all="ignore"):
-        for entry in entries():
-            if section_title(entry) != title:
-                title = section_title(entry)
+        for title, text in rows():
+            if title != last:
+                last = title
                 parts.append(f"\n## {title}\n\n")
                 parts.append(
                     "| name | meaning | dtypes | gradient | becomes | Theano | NumPy |"
                     " PyTorch |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n"
                 )
-            parts.append(row(entry))
+            parts.append(text)
     return "".join(parts)
 
 

@@ -184,6 +184,14 @@ def test_jacobians_and_hessians(known):
     assert T.jacobian(x.sum(), x).eval(at).tolist() == [1, 1, 1]
 
 
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_jacobians_of_loops(mode):
+    x = T.dvector("x")
+    totals, _ = graphc.scan(lambda x, total: total * x, x, T.constant(1.0))
+    f = graphc.function([x], T.jacobian(totals, x), mode=mode)
+    assert np.allclose(f([2.0, 3.0, 5.0]), [[1, 0, 0], [3, 2, 0], [15, 10, 6]])
+
+
 def test_jacobians_of_unknown_length_are_differentiable_and_may_be_empty():
     x, w = T.dvector("x"), T.dmatrix("w")
     j = T.jacobian(T.tanh(T.dot(w, x)), w)

@@ -23,9 +23,12 @@ PATHS = """
     printing.pp printing.pprint printing.pydotprint printing.var_descriptor
     sandbox.linalg.ops.alloc_diag sandbox.rng_mrg.MRG_RandomStreams sandbox.softsign.softsign
     scalar.add scalar.all_types scalar.as_scalar scalar.basic.Identity scalar.float64
+    scan scan_module.scan_utils.equal_computations scan_module.until sparse.mul_s_v
+    sparse.sandbox.sp2.sampling_dot sparse.structured_add_s_v sparse.usmm
     scalar.identity scalar.mul scalar.true_div scalar.upcast tensor.DimShuffle tensor.Elemwise
     tensor.NotScalarConstantError tensor.Rebroadcast tensor.Subtensor tensor._allclose
-    tensor.get_scalar_constant_value tensor.nnet.Softmax tensor.nnet.sigm.ScalarSigmoid
+    tensor.get_scalar_constant_value tensor.nnet.Conv3D.conv3D tensor.nnet.Softmax
+    tensor.nnet.sigm.ScalarSigmoid
     tensor.sharedvar.SharedVariable tensor.sharedvar.TensorSharedVariable
     """.split()
 
@@ -121,6 +124,16 @@ def test_graphs_are_walked_and_compared():
     assert not graph.is_same_graph(out, x * T.exp(z)) and not graph.is_same_graph(out, x)
     assert graph.is_same_graph(out, x * T.exp(z), givens=[(z, y)])
     assert not graph.is_same_graph(x.sum(), x + 1)
+
+
+def test_computations_are_compared_over_their_leaves():
+    x, y, z = T.dscalars("x", "y", "z")
+    same = graphc.scan_module.scan_utils.equal_computations
+    assert same([x * z, x + 1], [y * z, y + 1], [x], [y])
+    assert not same([x * z], [y * z]) and not same([x * z], [y + z], [x], [y])
+    assert not same([x], [y, z], [x], [y])
+    with pytest.raises(ArgumentError, match="1 leaves don't stand for 2"):
+        same([x], [y], [x], [y, z])
 
 
 def test_small_helpers():

@@ -18,7 +18,8 @@ import graphc.tensor as T
 Names, parameters and their order are Theano's; [the table of ops](ops.md) has both names where
 they differ, and [random numbers](random.md) the spellings of streams. Theano's module paths are
 there as well (`graphc.printing`, `graphc.compile.io`, `graphc.compile.mode`, `graphc.gof.graph`,
-`graphc.scalar`, `graphc.sandbox.rng_mrg`, `T.nnet.sigm`, `T.sharedvar`, ...).
+`graphc.scalar`, `graphc.scan_module`, `graphc.sandbox.rng_mrg`, `graphc.sparse.sandbox.sp2`,
+`T.nnet.sigm`, `T.nnet.abstract_conv`, `T.signal.pool`, `T.sharedvar`, ...).
 
 ## What means something else
 
@@ -31,6 +32,13 @@ there as well (`graphc.printing`, `graphc.compile.io`, `graphc.compile.mode`, `g
   `mode="native"`.
 - `printing.Print` prints when the value is computed. What nothing depends on is not computed.
 - `printing.pydotprint` writes DOT for `outfile="graph.dot"`; pictures need Graphviz.
+- `scan`, `map`, `reduce`, `foldl` and `foldr` take `mode`, `profile` and `allow_gc` and need none
+  of them: a loop is compiled with the function that it is in. Its results are applications of an
+  op; there is no inner function to look at. `scan(..., checkpoint_every=k)` stands
+  for `scan_checkpoints`.
+- A [sparse](sparse.md) variable has no op of its own: it stands for the vectors that
+  `csm_properties` names. Gradients with respect to it are sparse, with the same entries.
+- float16 is [stored and not computed in](half-precision.md).
 - Which axes broadcast is decided by sizes when a function runs, as in NumPy, and not by flags.
 
 ## What is left out on purpose

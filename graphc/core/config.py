@@ -104,6 +104,17 @@ ELSEWHERE = {
     "pthreads": "graphc decides by itself how loops run",
     "openmp": "graphc decides by itself how loops run",
     "scan": "loops have no options",
+    "allow_gc": "memory is planned when a function is compiled, and kept",
+    "cast_policy": "integers and Python numbers never widen floats",
+    "dnn": "convolutions and pooling are graphc's own kernels",
+    "gpuarray": "device says where functions run",
+    "int_division": "/ is true division, and // rounds down",
+    "lib": "memory is planned when a function is compiled, and kept",
+    "nvcc": "no C++ compiler is used",
+    "optimizer_excluding": "mode='numpy' runs graphs as they are declared",
+    "optimizer_including": "every rule runs; f.explain() shows which ones fired",
+    "profile_memory": "f.explain() shows the plan and its memory",
+    "warn_float64": "v.dtype says what a variable is, and graphc.dprint shows all of them",
 }
 
 

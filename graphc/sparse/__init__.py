@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.absent import lookup
 from graphc.core.node import Variable
 from graphc.ops.sparse import (
     CSC,
@@ -41,9 +42,11 @@ from graphc.ops.sparse_math import (
     sp_sum,
     sp_zeros_like,
     square_diagonal,
+    structured_add_s_v,
     structured_dot,
     sub,
     true_dot,
+    usmm,
 )
 from graphc.ops.sparse_methods import STRUCTURED, hstack, structured, vstack
 from graphc.ops.sparse_methods import cast_sparse as cast
@@ -57,12 +60,15 @@ from graphc.ops.sparse_structure import (
     remove0,
     transpose,
 )
+from graphc.sparse import sandbox
 from graphc.sparse.shared import SparseSharedVariable
 
 enable_sparse = True
 all_dtypes = DTYPES
 is_sparse_variable = _is_sparse_variable = is_sparse
 subtract, minus = sub, sub
+add_s_s = add_s_d = add
+mul_s_s = mul_s_d = mul_s_v = mul
 
 
 def csm_properties(x: Any) -> tuple[Variable, Variable, Variable, Variable]:
@@ -97,15 +103,17 @@ def CSM(format: str) -> Any:
 
 
 globals().update(STRUCTURED)
+__getattr__ = lookup("graphc.sparse", globals())
 
 __all__ = [
     "CSC", "CSM", "CSR", "STRUCTURED", "SparseSharedVariable", "SparseType", "SparseVariable",
-    "add", "all_dtypes", "as_sparse", "as_sparse_or_tensor_variable", "as_sparse_variable",
-    "cast", "clean", "col_scale", "convert", "csc_dmatrix", "csc_fmatrix", "csc_from_dense",
-    "csc_matrix", "csm_data", "csm_indices", "csm_indptr", "csm_properties", "csm_shape",
-    "csr_dmatrix", "csr_fmatrix", "csr_from_dense", "csr_matrix", "dense_from_sparse", "diag",
-    "dot", "enable_sparse", "ensure_sorted_indices", "hstack", "is_sparse", "is_sparse_variable",
-    "matrix", "mul", "multiply", "neg", "remove0", "row_scale", "sampling_dot", "sp_ones_like",
-    "sp_sum", "sp_zeros_like", "square_diagonal", "structured", "structured_dot", "sub",
-    "subtract", "transpose", "true_dot", "vstack", *STRUCTURED,
+    "add", "add_s_d", "add_s_s", "all_dtypes", "as_sparse", "as_sparse_or_tensor_variable",
+    "as_sparse_variable", "cast", "clean", "col_scale", "convert", "csc_dmatrix", "csc_fmatrix",
+    "csc_from_dense", "csc_matrix", "csm_data", "csm_indices", "csm_indptr", "csm_properties",
+    "csm_shape", "csr_dmatrix", "csr_fmatrix", "csr_from_dense", "csr_matrix",
+    "dense_from_sparse", "diag", "dot", "enable_sparse", "ensure_sorted_indices", "hstack",
+    "is_sparse", "is_sparse_variable", "matrix", "mul", "mul_s_d", "mul_s_s", "mul_s_v",
+    "multiply", "neg", "remove0", "row_scale", "sampling_dot", "sandbox", "sp_ones_like",
+    "sp_sum", "sp_zeros_like", "square_diagonal", "structured", "structured_add_s_v",
+    "structured_dot", "sub", "subtract", "transpose", "true_dot", "usmm", "vstack", *STRUCTURED,
 ]  # fmt: skip

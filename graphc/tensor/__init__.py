@@ -59,6 +59,7 @@ INTERNAL = {
     "pool_max_grad", "pool_max_pick", "after", "map_rows", "is_complex", "real_part",
     "checked_index", "xlogx", "positions", "conv2d", "conv2d_gradient_of_input",
     "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "REAL_FLOAT",
+    "gather", "scatter", "subtensor", "ANY", "NUMBERS", "REAL", "COUNTS", "FLOAT", "DISCRETE",
 }  # fmt: skip
 
 # What the functions that are exported return.

@@ -1,5 +1,6 @@
 """``T.nnet``: the functions that neural networks are made of."""
 
+from graphc.absent import lookup
 from graphc.ops import normalise as bn
 from graphc.ops.elementwise import sigmoid, softplus
 from graphc.ops.losses import (
@@ -42,7 +43,7 @@ from graphc.ops.normalise import (
 )
 from graphc.ops.pools import global_average_pool, global_max_pool, global_pool
 from graphc.ops.upsampling import upsample
-from graphc.tensor.nnet import abstract_conv, conv, conv3d2d, neighbours, sigm
+from graphc.tensor.nnet import Conv3D, abstract_conv, conv, conv3d2d, neighbours, sigm
 from graphc.tensor.nnet.abstract_conv import (
     bilinear_upsampling,
     causal_conv1d,
@@ -72,8 +73,10 @@ from graphc.tensor.op_kinds import (
 ultra_fast_sigmoid = sigmoid  # Theano's approximation; here sigmoid itself is fast
 log_softmax, silu = logsoftmax, swish
 
+__getattr__ = lookup("graphc.tensor.nnet", globals())
+
 __all__ = [
-    "LogSoftmax", "ScalarSigmoid", "ScalarSoftplus", "Softmax", "SoftmaxWithBias", "sigm",
+    "Conv3D", "LogSoftmax", "ScalarSigmoid", "ScalarSoftplus", "Softmax", "SoftmaxWithBias", "sigm",
     "abstract_conv", "batch_normalization", "batch_normalization_test",
     "batch_normalization_train", "bilinear_upsampling", "binary_crossentropy", "bn",
     "categorical_crossentropy", "causal_conv1d", "confusion_matrix", "conv", "conv1d",
