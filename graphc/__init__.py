@@ -14,7 +14,7 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import compile, gradient, optim, pickling, random, sandbox, tensor
+from graphc import compile, gradient, optim, pickling, random, recurrent, sandbox, tensor
 from graphc.api import clone, function
 from graphc.arguments import In, Out
 from graphc.compile.ops import as_op
@@ -37,5 +37,5 @@ __all__ = [
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "pickling", "pp", "pprint", "shared", "tensor", "random", "sandbox", "scan", "map", "reduce",
-    "foldl", "foldr", "until",
+    "foldl", "foldr", "until", "recurrent",
 ]  # fmt: skip
