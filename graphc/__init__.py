@@ -14,28 +14,47 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import compile, gradient, optim, pickling, random, recurrent, sandbox, tensor
+from graphc import (
+    compile,
+    gof,
+    gradient,
+    optim,
+    pickling,
+    printing,
+    random,
+    recurrent,
+    sandbox,
+    scalar,
+    sparse,
+    tensor,
+)
+from graphc.absent import lookup as _lookup
 from graphc.api import clone, function
 from graphc.arguments import In, Out
+from graphc.compile.mode import Mode
 from graphc.compile.ops import as_op
 from graphc.compiled import Function
 from graphc.core.config import config
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph
-from graphc.core.node import Constant, SharedVariable, TensorType, Variable
+from graphc.core.halves import BFLOAT16, from_bfloat16, to_bfloat16
+from graphc.core.node import Apply, Constant, SharedVariable, TensorType, Variable
 from graphc.core.op import Op
 from graphc.inspect import dprint, pp, pprint
 from graphc.looping import foldl, foldr, map, reduce, scan, until
 from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
-from graphc.sharing import shared
+from graphc.sharing import _asarray, shared  # noqa: F401  (a name that Theano has)
 from graphc.subgraphs import OpFromGraph, elementwise
 
+__getattr__ = _lookup("graphc", globals())
+
 __all__ = [
-    "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph", "Out",
+    "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
+    "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
-    "pickling", "pp", "pprint", "shared", "tensor", "random", "sandbox", "scan", "map", "reduce",
-    "foldl", "foldr", "until", "recurrent",
+    "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
+    "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "recurrent",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from graphc.core.config import config
 from graphc.core.errors import ArgumentError, MissingInputError, UnusedInputError
 from graphc.core.graph import Graph, ancestors, substitute, toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
+from graphc.core.packed import Packed, flat, regrouped
 from graphc.modes import compile_program, read_mode
 from graphc.program import Options
 from graphc.updating import default_updates, fit_update, read_givens, read_updates
@@ -79,24 +80,29 @@ def function(
     (14.0, 6.0)
     """
     parameters, states = _read_inputs(inputs, downcast_policy(allow_input_downcast))
-    structure, results, borrow = _read_outputs(outputs)
+    structure, found, borrow = _read_outputs(outputs)
+    results, packed = flat(found), any(isinstance(v, Packed) for v in found)
     explicit = read_updates(updates)
     replace = read_givens(givens, rebuild_strict)
     roots = substitute([*results, *states.values()], replace)
     new = substitute(list(explicit.values()), replace)
     pairs = default_updates(roots, dict(zip(explicit, new)), replace, no_default_updates)
-    graph = Graph(tuple(p.variable for p in parameters), tuple(roots), tuple(pairs.items()))
+    inputs = tuple(part for p in parameters for part in p.parts)
+    graph = Graph(inputs, tuple(roots), tuple(pairs.items()))
     _check_leaves(graph, name)
     _check_unused(parameters, graph, states, on_unused_input or config.on_unused_input)
     options = Options(
         mode=read_mode(mode),
         name=name,
-        returns="list" if states else {"one": "one", None: "none"}.get(structure, "list"),
-        borrow_inputs=tuple(p.borrow for p in parameters),
+        returns="list" if states or packed else {"one": "one", None: "none"}.get(structure, "list"),
+        borrow_inputs=tuple(p.borrow for p in parameters for _ in p.parts),
         borrow_outputs=(*borrow, *(False for _ in states)),
         profile=config.profile if profile is None else bool(profile),
     )
-    declaration = Declaration(tuple(parameters), graph, structure, options, tuple(states))
+    declaration = Declaration(
+        tuple(p.in_graph(graph) for p in parameters), graph, structure, options, tuple(states),
+        tuple(v if isinstance(v, Packed) else None for v in found) if packed else (),
+    )  # fmt: skip
     return Function(declaration, compile_program(graph, options))
 
 
@@ -127,8 +133,8 @@ def _read_inputs(inputs: Any, downcast: bool | None) -> tuple[list[Parameter], d
     return parameters, states
 
 
-def _read_outputs(outputs: Any) -> tuple[Any, list[Variable], list[bool]]:
-    """The form of the results, the expressions, and which of them may be borrowed."""
+def _read_outputs(outputs: Any) -> tuple[Any, list[Any], list[bool]]:
+    """The form of the results, the expressions, and which of their parts may be borrowed."""
     if outputs is None:
         return None, [], []
     structure: Any = "list"
@@ -137,10 +143,11 @@ def _read_outputs(outputs: Any) -> tuple[Any, list[Variable], list[bool]]:
         structure, entries = tuple(outputs), outputs.values()
     elif not isinstance(outputs, list | tuple):
         structure, entries = "one", [outputs]
-    variables, borrow = [], []
+    variables: list[Any] = []
+    borrow: list[bool] = []
     for k, entry in enumerate(entries):
         variable = entry.variable if isinstance(entry, Out) else entry
-        if not isinstance(variable, Variable):
+        if not isinstance(variable, Variable | Packed):
             label = "the output" if structure == "one" else f"output number {k}"
             raise ArgumentError(
                 f"function: {label} is {variable!r} of type {type(variable).__name__}, not a "
@@ -149,7 +156,7 @@ def _read_outputs(outputs: Any) -> tuple[Any, list[Variable], list[bool]]:
                 user_frames(),
             )
         variables.append(variable)
-        borrow.append(isinstance(entry, Out) and entry.borrow)
+        borrow += [isinstance(entry, Out) and entry.borrow] * len(flat([variable]))
     return structure, variables, borrow
 
 
@@ -181,7 +188,7 @@ def _check_unused(
         return
     used = ancestors(graph.roots)
     for parameter in parameters:
-        if parameter.variable in used or parameter.position in states:
+        if parameter.position in states or any(p in used for p in parameter.parts):
             continue
         what = (
             f"function: input {parameter.label}: {parameter.variable.type} is not used: no "
@@ -226,12 +233,15 @@ def clone(
     roots = list(output) if isinstance(output, list | tuple) else [output]
     pairs = read_givens(replace, strict)
     if not share_inputs:
-        for variable in toposort(substitute(roots, pairs)):
+        for variable in toposort(substitute(flat(roots), pairs)):
             if isinstance(variable, SharedVariable):
                 own = SharedVariable(variable.get_value(), variable.name, variable.broadcastable)
                 own.default_update = variable.default_update
                 pairs.setdefault(variable, own)
-    copies = substitute(roots, pairs, copy_leaves=not share_inputs)
+    like = [r if isinstance(r, Packed) else None for r in roots]
+    copies = regrouped(
+        like, substitute(flat(roots), pairs, copy_leaves=not share_inputs), "with_parts"
+    )
     if isinstance(output, list | tuple):
         return type(output)(copies)
     return copies[0]
@@ -265,7 +275,7 @@ def evaluate(
     """
     given = dict(inputs_to_values or {})
     for variable in given:
-        if not isinstance(variable, Variable):
+        if not isinstance(variable, Variable | Packed):
             raise ArgumentError(
                 f"eval takes a dict from variables to values; {variable!r} is no variable",
                 "x.eval({y: 1.0}), with the variable itself and not its name",
@@ -281,6 +291,7 @@ def evaluate(
 def install() -> None:
     """Give variables their method ``eval``."""
     Variable.eval = evaluate  # type: ignore[attr-defined]
+    Packed.eval = evaluate  # type: ignore[attr-defined]
 
 
 install()

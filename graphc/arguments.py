@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.graph import Graph
 from graphc.core.node import (
     Array,
     Constant,
@@ -21,6 +22,7 @@ from graphc.core.node import (
     type_name,
     user_frames,
 )
+from graphc.core.packed import Packed
 from graphc.ops.convert import as_variable, is_number
 
 
@@ -66,7 +68,7 @@ class In:
         strict: bool = False,
         allow_downcast: bool | None = None,
     ) -> None:
-        if not isinstance(variable, Variable):
+        if not isinstance(variable, Variable | Packed):
             raise ArgumentError(f"In: {variable!r} is not a variable", at=user_frames())
         if update is not None and value is None:
             raise ArgumentError(
@@ -123,33 +125,46 @@ class Parameter:
         """How messages name it."""
         return f"`{self.name}`" if self.name else f"number {self.position}"
 
-    def convert(self, value: Any) -> Array:
+    @property
+    def parts(self) -> tuple[Variable, ...]:
+        """The inputs of the graph that it stands for."""
+        return (self.variable,)
+
+    def in_graph(self, graph: Graph) -> Parameter:
+        """The parameter with what it has to know about the graph."""
+        return self
+
+    def arrays(self, value: Any) -> list[Array]:
+        """`value` as the arrays of `parts`."""
+        return [self.convert(value)]
+
+    def convert(self, value: Any) -> Any:
         """`value` as an array of the declared dtype and rank, or an error that says why not."""
         native = dtypes.numpy_dtype(self.variable.dtype)
         if type(value) is np.ndarray and value.dtype == native:
             array = value if value.dtype.isnative else value.astype(native)
         else:
-            array = self._cast(value, native)
+            array = self._cast(value)
         self._check_shape(array)
         return array
 
-    def _cast(self, value: Any, native: np.dtype[Any]) -> Array:
+    def _cast(self, value: Any) -> Array:
         array = self._read(value)
-        given = array.dtype.name
-        if given == native.name:
-            return array.astype(native, copy=False)
+        given = dtypes.name_of(array.dtype)
+        wanted = self.variable.dtype
+        if given == wanted:
+            return dtypes.convert(array, wanted)
         if self.strict:
-            self._refuse(f"its dtype must be {native.name} (strict=True), not {given}", "")
+            self._refuse(f"its dtype must be {wanted} (strict=True), not {given}", "")
         if self.allow_downcast is True and given not in dtypes.COMPLEX:
-            return array.astype(native)
-        if not may_become(value, array, native.name, self.allow_downcast):
+            return dtypes.convert(array, wanted)
+        if not may_become(value, array, wanted, self.allow_downcast):
             self._refuse(
                 f"it is declared {self.variable.type} and {_brief(value, array)} came: that "
                 "would lose precision",
-                f"pass numpy.asarray(value, {native.name!r}), or declare the function with "
-                "allow_input_downcast=True",
+                f"{pass_as(wanted)}, or declare the function with allow_input_downcast=True",
             )
-        return array.astype(native)
+        return dtypes.convert(array, wanted)
 
     def _read(self, value: Any) -> Array:
         if isinstance(value, Variable):
@@ -161,7 +176,7 @@ class Parameter:
             array = np.asarray(value)
         except ValueError as error:
             self._refuse(f"{type(value).__name__} is no array: {error}", "")
-        if array.dtype.name not in dtypes.ALL:
+        if dtypes.name_of(array.dtype) not in dtypes.ALL:
             self._refuse(
                 f"it is declared {self.variable.type} and {_brief(value, array)} came",
                 "pass a number, a list of numbers or an array",
@@ -190,11 +205,48 @@ class Parameter:
         raise kind(f"input {self.label}: {what}", hint, self.variable.where)
 
 
+@dataclass(frozen=True, eq=False)
+class PackedParameter(Parameter):
+    """An input that the graph sees as several tensors; sparse matrices are such.
+
+    A plan is made for sizes, and the number of entries seldom is the same twice: where the graph
+    allows it (`flexible`), values of another length than the first are lengthened.
+    """
+
+    flexible: bool = False
+    lengths: list[int] = field(default_factory=list)
+
+    @property
+    def parts(self) -> tuple[Variable, ...]:
+        packed: Any = self.variable
+        return tuple(p for p in packed.parts if not isinstance(p, Constant))
+
+    def in_graph(self, graph: Graph) -> Parameter:
+        packed: Any = self.variable
+        return replace(self, flexible=packed.may_lengthen(graph.roots))
+
+    def arrays(self, value: Any) -> list[Array]:
+        packed: Any = self.variable
+        found = packed.take_apart(value, f"input {self.label}")
+        if self.flexible:
+            if not self.lengths:
+                self.lengths.append(len(found[0]))
+            if len(found[0]) != self.lengths[0]:
+                found = packed.lengthen(found)
+        return [a for p, a in zip(packed.parts, found) if not isinstance(p, Constant)]
+
+    def convert(self, value: Any) -> Any:
+        """A copy of `value`, which is checked; it is taken apart at every call."""
+        self.arrays(value)
+        return value.copy()
+
+
 def _brief(value: Any, array: Array) -> str:
     if np.ndim(array) == 0 and not isinstance(value, np.ndarray):
         return f"{type(value).__name__} {value!r}"
     kind = "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-    return f"{kind} of dtype {array.dtype} and shape {array.shape}"
+    name = dtypes.name_of(array.dtype) if array.dtype.kind == "V" else array.dtype
+    return f"{kind} of dtype {name} and shape {array.shape}"
 
 
 def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> bool:
@@ -204,7 +256,7 @@ def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> b
     which have no dtype of their own, may if their values survive, or if only digits of a
     float are lost and `downcast` isn't False.
     """
-    source = array.dtype.name
+    source = dtypes.name_of(array.dtype)
     if fits(array, dtype):
         return True
     if isinstance(value, np.ndarray):
@@ -214,7 +266,16 @@ def may_become(value: Any, array: Array, dtype: str, downcast: bool | None) -> b
     if source in dtypes.COMPLEX and dtype not in dtypes.COMPLEX:
         return False
     with np.errstate(all="ignore"):
-        return bool(np.array_equal(array.astype(dtype), array, equal_nan=source in dtypes.FLOATS))
+        array = dtypes.convert(array, dtypes.wide(source))
+        found = dtypes.convert(dtypes.convert(array, dtype), dtypes.wide(dtype))
+        return bool(np.array_equal(found, array, equal_nan=source in dtypes.FLOATS))
+
+
+def pass_as(dtype: str) -> str:
+    """What users do to an argument of another dtype."""
+    if dtype == "bfloat16":
+        return "pass graphc.to_bfloat16(value)"
+    return f"pass numpy.asarray(value, {dtype!r})"
 
 
 def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[Parameter, Any]:
@@ -222,7 +283,8 @@ def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[
     declared = entry if isinstance(entry, In) else None
     variable = declared.variable if declared is not None else entry
     _check_input(variable, position)
-    plain = Parameter(variable, variable.name, allow_downcast=allow_downcast, position=position)
+    kind = PackedParameter if isinstance(variable, Packed) else Parameter
+    plain = kind(variable, variable.name, allow_downcast=allow_downcast, position=position)
     if declared is None:
         return plain, None
     downcast = declared.allow_downcast if declared.allow_downcast is not None else allow_downcast
@@ -233,12 +295,22 @@ def read_input(entry: Any, position: int, allow_downcast: bool | None) -> tuple[
     default = declared.value
     if isinstance(default, SharedVariable):
         default = default.storage
+    if isinstance(variable, Packed) and declared.update is not None:
+        raise ArgumentError(
+            f"function: input {parameter.label} has an update, and is sparse",
+            "make it shared: graphc.shared(matrix), and updates=[...]", variable.where,
+        )  # fmt: skip
     if default is not None and not isinstance(default, Storage):
-        default = Storage(np.array(parameter.convert(default)))
+        kept = parameter.convert(default)
+        default = Storage(kept if isinstance(variable, Packed) else np.array(kept))
     return replace(parameter, default=default), declared.update
 
 
 def _check_input(variable: Any, position: int) -> None:
+    if isinstance(variable, Packed):
+        if variable.is_input and not variable.is_shared:
+            return
+        variable = variable.values
     if not isinstance(variable, Variable):
         hint = "inputs are declared with T.matrix('x') and the like"
         if is_number(variable) or isinstance(variable, np.ndarray):

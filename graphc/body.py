@@ -43,11 +43,12 @@ def until(condition: Variable) -> Until:
 
 @dataclass
 class Tracked:
-    """A state of the loop with its initial rows; of a shared variable, which one."""
+    """A state of the loop with its initial rows; which output or shared variable it is."""
 
     state: State
     initial: Variable
     shared: SharedVariable | None = None
+    output: int | None = None
 
 
 @dataclass
@@ -115,7 +116,8 @@ def build(
     for k, (c, reads) in enumerate(zip(carried, found.reads)):
         if c is not None:
             found.outputs[k] = _next(found.outputs[k], reads[0], k)
-            body.states.append(Tracked(State(c.taps, tuple(reads), found.outputs[k]), c.initial))
+            state = State(c.taps, tuple(reads), found.outputs[k])
+            body.states.append(Tracked(state, c.initial, output=k))
     body.outputs, body.until = found.outputs, found.until
     _close(body, found, own, strict)
     return body

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
-from graphc.arguments import Parameter
+from graphc.arguments import PackedParameter, Parameter
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.graph import Graph, substitute
 from graphc.core.node import Array, SharedVariable, Storage, Variable, describe, user_frames
+from graphc.core.packed import Packed, regrouped
+from graphc.core.packed import describe as describe_packed
 from graphc.core.plan import FAILED, Outcome
 from graphc.modes import compile_program
 from graphc.program import Options, Program, results_of
@@ -30,6 +30,9 @@ class Declaration:
         After givens; its last outputs are the new values of inputs with a state.
     structure : None, "one", "list" or tuple of keys
         In which form results are returned.
+    packed : tuple of Packed or None
+        For each output whether, and as what, several results of the graph are one; empty where
+        none is.
     states : tuple of int
         The positions of inputs that an update follows.
     """
@@ -39,6 +42,7 @@ class Declaration:
     structure: Any
     options: Options
     states: tuple[int, ...] = ()
+    packed: tuple[Packed | None, ...] = ()
 
 
 class Function:
@@ -93,9 +97,13 @@ class Function:
             storage = declared.parameters[k].default
             assert storage is not None
             storage.replace(new)
-        if not declared.states and declared.structure in ("one", "list"):
-            self._take_entry(program.entry)
-        return results_of(declared.structure, values[:count])
+        results = values[:count]
+        if declared.packed:
+            results = regrouped(declared.packed, results, "put_together")
+        elif not declared.states and declared.structure in ("one", "list"):
+            if not any(isinstance(p, PackedParameter) for p in declared.parameters):
+                self._take_entry(program.entry)
+        return results_of(declared.structure, results)
 
     def _take_entry(self, entry: Any) -> None:
         """Let calls go straight to the program, until a shared variable's array moves."""
@@ -121,11 +129,11 @@ class Function:
         arrays = []
         for k, parameter in enumerate(parameters):
             if k < len(args):
-                arrays.append(parameter.convert(args[k]))
+                arrays += parameter.arrays(args[k])
             elif k in named:
-                arrays.append(parameter.convert(named[k]))
+                arrays += parameter.arrays(named[k])
             elif parameter.default is not None:
-                arrays.append(parameter.convert(parameter.default.array))
+                arrays += parameter.arrays(parameter.default.array)
             else:
                 raise ArgumentError(
                     f"{self._label} is missing its argument {parameter.label}, declared "
@@ -196,8 +204,9 @@ class Function:
     @property
     def outputs(self) -> list[Variable]:
         """The output expressions, in order."""
-        graph = self.graph
-        return list(graph.outputs[: len(graph.outputs) - len(self._declaration.states)])
+        graph, packed = self.graph, self._declaration.packed
+        found = list(graph.outputs[: len(graph.outputs) - len(self._declaration.states)])
+        return regrouped(packed, found, "with_parts") if packed else found
 
     @property
     def updates(self) -> dict[SharedVariable, Variable]:
@@ -210,12 +219,12 @@ class Function:
 
     def __getitem__(self, key: Any) -> Array:
         """The present default of an input, given by name or variable."""
-        return np.array(self._state(key).array)
+        return self._state(key).array.copy()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Give an input with a default another one."""
         parameter = self._parameter(key)
-        self._state(key).replace(np.array(parameter.convert(value)))
+        self._state(key).replace(parameter.convert(value).copy())
 
     def _parameter(self, key: Any) -> Parameter:
         for p in self._declaration.parameters:
@@ -273,7 +282,10 @@ class Function:
 
     def __repr__(self) -> str:
         label = f" {self.name}" if self.name else ""
-        outputs = ", ".join(describe(o) for o in self.outputs) or "nothing"
+        outputs = ", ".join(
+            describe_packed(o) if isinstance(o, Packed) else describe(o) for o in self.outputs
+        )
+        outputs = outputs or "nothing"
         updates = f", updates {len(self.graph.updates)}" if self.graph.updates else ""
         return f"<Function{label}({self._signature}) -> {outputs}{updates}>"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphc.body import Body, Until, build, until
+from graphc.checkpoints import Chunked, Plain
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, Variable, user_frames
@@ -107,13 +108,45 @@ def scan(
     >>> totals.eval({x: [1, 2, 3]})
     array([1., 3., 6.])
     """
-    if checkpoint_every is not None:
-        from graphc.checkpoints import checkpointed
+    declared = _declare(
+        fn, sequences, outputs_info, non_sequences, n_steps, truncate_gradient, go_backwards,
+        name, strict, checkpoint_every,
+    )  # fmt: skip
+    found = [declared.results.rows(v) for v in declared.body.outputs]
+    if not found:
+        return ([] if return_list else None), declared.updates()
+    return (found if return_list or len(found) > 1 else found[0]), declared.updates()
 
-        return checkpointed(
-            scan, fn, sequences, outputs_info, non_sequences, n_steps, truncate_gradient,
-            go_backwards, name, strict, return_list, checkpoint_every,
-        )  # fmt: skip
+
+@dataclass
+class Declared:
+    """A loop as declared: its body, and how its results are had."""
+
+    body: Body
+    results: Plain
+
+    def updates(self) -> Updates:
+        """What becomes of shared variables."""
+        return Updates({
+            state.shared: getitem(self.results.final(k), 0)
+            for k, state in enumerate(self.body.states) if state.shared is not None
+        })  # fmt: skip
+
+    def last(self) -> list[Variable]:
+        """What the last step returned; of a state without any step, what it starts from."""
+        place = {s.output: k for k, s in enumerate(self.body.states) if s.output is not None}
+        return [
+            getitem(self.results.final(place[n]), -1) if n in place
+            else getitem(self.results.rows(v), -1)
+            for n, v in enumerate(self.body.outputs)
+        ]  # fmt: skip
+
+
+def _declare(
+    fn: Callable[..., Any], sequences: Any, outputs_info: Any, non_sequences: Any, n_steps: Any,
+    truncate_gradient: Any, go_backwards: bool, name: str | None, strict: bool = False,
+    checkpoint_every: int | None = None,
+) -> Declared:  # fmt: skip
     _check_truncation(truncate_gradient)
     given, lengths = read_sequences(sequences)
     steps = _steps(n_steps, lengths)
@@ -121,39 +154,24 @@ def scan(
     constants = [as_tensor_variable(c) for c in as_list(non_sequences)]
     body = build(fn, given, carried, constants, strict, name)
     if not given and n_steps is None:
-        if body.until is None:
-            raise ArgumentError(
-                "scan: neither sequences nor n_steps say how many steps there are",
-                "pass n_steps=", user_frames(),
-            )  # fmt: skip
-        raise ArgumentError(
-            "scan: a loop that ends by until needs n_steps as its upper bound",
-            "pass n_steps=", user_frames(),
-        )  # fmt: skip
-    rows = [getitem(s[:: -1] if go_backwards else s, slice(None, steps)) for s in given]  # type: ignore[index]
-    truncate = None if truncate_gradient in (-1, None) else int(truncate_gradient)
-    return _results(body, steps, rows, truncate, return_list)
-
-
-def _results(
-    body: Body, steps: Variable, rows: Sequence[Variable], truncate: int | None, return_list: bool
-) -> tuple[Any, Updates]:
+        what = "nothing says how many steps there are"
+        if body.until is not None:
+            what = "a loop that ends by until needs an upper bound"
+        raise ArgumentError(f"scan: {what}", "pass n_steps=", body.where)
+    turned = [s[::-1] if go_backwards else s for s in given]  # type: ignore[index]
+    rows = tuple(getitem(s, slice(None, steps)) for s in turned)
     loop = Loop(
-        tuple(body.slices), tuple(s.state for s in body.states), tuple(body.constants),
-        body.until, truncate=truncate, name=body.name, where=body.where,
+        tuple(body.slices), tuple(s.state for s in body.states), tuple(body.constants), body.until,
+        truncate=None if truncate_gradient in (-1, None) else int(truncate_gradient),
+        name=body.name, where=body.where,
     )  # fmt: skip
     initials = tuple(s.initial for s in body.states)
-    args = Operands(steps, tuple(rows), initials, tuple(body.captured)).all
+    args = Operands(steps, rows, initials, tuple(body.captured)).all
     if loop.until is not None:
         loop, args = _settled(loop, args, rows)
-    found = [ops.rows(loop, args, v) for v in body.outputs]
-    updates = Updates()
-    for k, state in enumerate(body.states):
-        if state.shared is not None:
-            updates[state.shared] = getitem(ops.final(loop, args, k), 0)
-    if not found:
-        return ([] if return_list else None), updates
-    return (found if return_list or len(found) > 1 else found[0]), updates
+    if checkpoint_every is None:
+        return Declared(body, Plain(loop, args))
+    return Declared(body, Chunked(loop, args, checkpoint_every))
 
 
 def _settled(
@@ -166,7 +184,8 @@ def _settled(
     steps = apply(ops.settled, (ops.count(loop, args),), {})
     cut = [getitem(r, slice(None, steps)) for r in rows]
     given = loop.split(args)
-    return replace(loop, until=None), Operands(steps, tuple(cut), given.initials, given.constants).all
+    operands = Operands(steps, tuple(cut), given.initials, given.constants)
+    return replace(loop, until=None), operands.all
 
 
 def _check_truncation(value: Any) -> None:
@@ -241,6 +260,7 @@ def reduce(
     go_backwards: bool = False,
     mode: Any = None,
     name: str | None = None,
+    checkpoint_every: int | None = None,
 ) -> tuple[Any, Updates]:
     """The last values of `scan`: ``fn(x[n], ... fn(x[1], fn(x[0], initial)))``.
 
@@ -251,10 +271,10 @@ def reduce(
     >>> float(graphc.reduce(lambda x, product: x * product, x, 1.0)[0].eval({x: [2, 3, 4]}))
     24.0
     """
-    found, updates = scan(fn, sequences, outputs_info, non_sequences, None, -1, go_backwards,
-                          mode, name, return_list=True)  # fmt: skip
-    last = [getitem(v, -1) for v in found]
-    return (last if len(last) > 1 else last[0]), updates
+    declared = _declare(fn, sequences, outputs_info, non_sequences, None, -1, go_backwards, name,
+                        checkpoint_every=checkpoint_every)  # fmt: skip
+    last = declared.last()
+    return (last if len(last) > 1 else last[0]), declared.updates()
 
 
 def foldl(

@@ -25,6 +25,7 @@ from graphc.passes.specialise import (
     materialise,
     size_numbers,
     specialise,
+    widen,
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
@@ -150,7 +151,7 @@ class NativeProgram:
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
         interner = sized.interner
         again = SIZED(sized.graph, interner, [])
-        sized = expand(replace(sized, graph=again))
+        sized = expand(widen(replace(sized, graph=again)))
         simple = WRITTEN_OUT(sized.graph, interner, [])
         simple = settle(Move(EXPANDED)(simple, interner, []), interner)
 
@@ -188,6 +189,10 @@ class NativeProgram:
 
     def failed(self, about: Variable, record: Array) -> Exception:
         """The error for a check that failed, about the user's line."""
+        explain = about.op.facts.get("explain") if about.op is not None else None
+        if explain is not None:
+            failed: Exception = explain(about, record)
+            return failed
         index, size = int(record[0]), int(record[1])
         checked = about.op is not None and about.op.name == "checked_index"
         return BadIndexError(

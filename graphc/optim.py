@@ -6,7 +6,8 @@ the pairs. Hyper-parameters may be numbers or symbolic scalars: a learning rate 
 variable can be changed between calls without compiling again.
 
 In the formulas, ``p`` is a parameter, ``g`` the gradient of the loss with respect to it, and
-``eta`` the learning rate; ``:=`` is one step.
+``eta`` the learning rate; ``:=`` is one step. Parameters of float16 and bfloat16 are updated in
+float32, in which state is kept too, and rounded at the end of a step.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.ops.elementwise import cast, sqr, sqrt
@@ -62,7 +64,10 @@ def sgd(
     >>> float(w.get_value())
     2.0
     """
-    return [(p, p - number(learning_rate, p) * g) for p, g in with_gradients(loss_or_grads, params)]
+    return [
+        (p, cast(p - number(learning_rate, p) * g, p.dtype))
+        for p, g in with_gradients(loss_or_grads, params)
+    ]
 
 
 def momentum(
@@ -109,7 +114,7 @@ def momentum(
     for p, g in with_gradients(loss_or_grads, params):
         velocity = state_like(p, "velocity")
         new = number(momentum, p) * velocity - number(learning_rate, p) * g
-        updates += [(velocity, new), (p, p + new)]
+        updates += [(velocity, new), (p, cast(p + new, p.dtype))]
     return updates
 
 
@@ -161,7 +166,7 @@ def nesterov(
         velocity = state_like(p, "velocity")
         kept, step = number(momentum, p), number(learning_rate, p) * g
         new = kept * velocity - step
-        updates += [(velocity, new), (p, p + kept * new - step)]
+        updates += [(velocity, new), (p, cast(p + kept * new - step, p.dtype))]
     return updates
 
 
@@ -209,7 +214,7 @@ def adagrad(
         squares = state_like(p, "squares")
         new = squares + sqr(g)
         step = number(learning_rate, p) * g / sqrt(new + number(epsilon, p))
-        updates += [(squares, new), (p, p - step)]
+        updates += [(squares, new), (p, cast(p - step, p.dtype))]
     return updates
 
 
@@ -259,7 +264,7 @@ def rmsprop(
         squares, kept = state_like(p, "squares"), number(rho, p)
         new = kept * squares + (1 - kept) * sqr(g)
         step = number(learning_rate, p) * g / sqrt(new + number(epsilon, p))
-        updates += [(squares, new), (p, p - step)]
+        updates += [(squares, new), (p, cast(p - step, p.dtype))]
     return updates
 
 
@@ -317,7 +322,7 @@ def adadelta(
         updates += [
             (squares, new),
             (moves, kept * moves + (1 - kept) * sqr(move)),
-            (p, p - number(learning_rate, p) * move),
+            (p, cast(p - number(learning_rate, p) * move, p.dtype)),
         ]
     return updates
 
@@ -373,20 +378,20 @@ def adam(
     count = SharedVariable(np.zeros((), "int64"), "adam.steps")
     updates: Updates = [(count, count + 1)]
     for p, g in pairs:
-        b1, b2, t = number(beta1, p), number(beta2, p), cast(count + 1, p.dtype)
+        b1, b2, t = number(beta1, p), number(beta2, p), cast(count + 1, dtypes.wide(p.dtype))
         mean, squares = state_like(p, "mean"), state_like(p, "squares")
         new_mean = b1 * mean + (1 - b1) * g
         new_squares = b2 * squares + (1 - b2) * sqr(g)
         rate = number(learning_rate, p) * sqrt(1 - b2**t) / (1 - b1**t)
         step = rate * new_mean / (sqrt(new_squares) + number(epsilon, p))
-        updates += [(mean, new_mean), (squares, new_squares), (p, p - step)]
+        updates += [(mean, new_mean), (squares, new_squares), (p, cast(p - step, p.dtype))]
     return updates
 
 
 def with_gradients(
     loss_or_grads: Variable | Sequence[Variable], params: Sequence[SharedVariable]
 ) -> Iterator[tuple[SharedVariable, Variable]]:
-    """Each parameter with its gradient, in the parameter's dtype.
+    """Each parameter with its gradient, in the dtype in which it is trained.
 
     Raises
     ------
@@ -412,20 +417,19 @@ def with_gradients(
             user_frames(),
         )
     for p, g in zip(params, gradients):
-        yield p, g if g.dtype == p.dtype else cast(g, p.dtype)
+        yield p, cast(g, dtypes.wide(p.dtype))
 
 
 def state_like(param: SharedVariable, what: str) -> SharedVariable:
     """A shared variable of zeros, shaped like a parameter and named after it."""
-    zeros = np.zeros_like(param.get_value(borrow=True))
+    shape, dtype = param.get_value(borrow=True).shape, dtypes.wide(param.dtype)
+    zeros = np.zeros(shape, dtypes.numpy_dtype(dtype))
     return SharedVariable(zeros, f"{param.name or 'param'}.{what}", param.broadcastable)
 
 
 def number(value: Any, param: SharedVariable) -> Any:
     """A hyper-parameter that doesn't widen a parameter: symbolic ones get its dtype."""
-    if isinstance(value, Variable) and value.dtype != param.dtype:
-        return cast(value, param.dtype)
-    return value
+    return cast(value, dtypes.wide(param.dtype)) if isinstance(value, Variable) else value
 
 
 __all__ = ["adadelta", "adagrad", "adam", "momentum", "nesterov", "rmsprop", "sgd"]

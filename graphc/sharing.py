@@ -10,8 +10,15 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError
-from graphc.core.node import SharedVariable, Variable, as_storage, describe, user_frames
+from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe, user_frames
 from graphc.ops.convert import is_number
+from graphc.ops.sparse import is_scipy
+from graphc.sparse.shared import SparseSharedVariable, share
+
+
+def _asarray(a: Any, dtype: Any, order: str | None = None) -> Array:
+    """``numpy.asarray`` with a dtype, which may be ``"floatX"``; as ``theano._asarray``."""
+    return np.asarray(a, dtypes.numpy_dtype(dtypes.canonical(dtype)), order=order)  # type: ignore
 
 
 def shared(
@@ -22,14 +29,14 @@ def shared(
     borrow: bool = False,
     broadcastable: Sequence[bool] | None = None,
     target: str | None = None,
-) -> SharedVariable:
+) -> SharedVariable | SparseSharedVariable:
     """A variable with a value of its own, which functions read and update.
 
     Parameters
     ----------
     value : array, number
         Its first value. A Python float becomes ``floatX``, an int int64; an array keeps its
-        dtype. Arrays are copied.
+        dtype. Arrays are copied. A sparse matrix of SciPy makes a sparse variable.
     name : str, optional
         For listings and messages.
     strict, allow_downcast, target
@@ -66,6 +73,8 @@ def shared(
             f"shared: a {type(value).__name__} has no dtype",
             "pass an array: numpy.asarray(value, dtype=graphc.config.floatX)", user_frames(),
         )  # fmt: skip
+    if is_scipy(value):
+        return share(value, name)
     array = _as_array(value)
     variable = SharedVariable(as_storage(array, copy=not borrow), name, broadcastable)
     return variable
@@ -82,14 +91,15 @@ def _as_array(value: Any) -> Any:
             array = np.asarray(value)
         except (TypeError, ValueError):
             array = np.asarray(None)
-    if array.dtype.name not in dtypes.ALL:
+    name = dtypes.name_of(array.dtype)
+    if name not in dtypes.ALL:
         raise ArgumentError(
             f"shared: {type(value).__name__} {value!r} is not an array of numbers",
             "pass a number or an array", user_frames(),
         )  # fmt: skip
-    return array
+    return dtypes.convert(array, name) if name == "bfloat16" else array
 
 
 def is_shared(variable: Any) -> bool:
     """Whether something is a shared variable."""
-    return isinstance(variable, SharedVariable)
+    return isinstance(variable, SharedVariable | SparseSharedVariable)

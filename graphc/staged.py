@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from graphc.core import dtypes
 from graphc.core.graph import Graph, substitute
 from graphc.core.node import Array, Variable, as_storage
 from graphc.native import NativeProgram
@@ -59,7 +58,7 @@ class StagedProgram:
         found = []
         for v, place in zip(self.nodes, self.places):
             assert v.op is not None
-            value = np.asarray(v.op.numpy(values[place], None, **v.attrs), v.dtype)
+            value = dtypes.convert(v.op.numpy(values[place], None, **v.attrs), v.dtype)
             found.append(as_storage(value, copy=False))
         return self.main.call([*arrays, *found])
 

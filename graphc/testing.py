@@ -65,7 +65,7 @@ def check_op(
         output = build(*inputs)
         value = function(inputs, output, mode=mode, on_unused_input="ignore")(*values)
         declared = output.type
-        if value.dtype.name != declared.dtype:
+        if dtypes.name_of(value.dtype) != declared.dtype:
             raise AssertionError(f"declared {declared}, and the value is {value.dtype}")
         if value.ndim != declared.ndim or any(
             n is not None and n != m for n, m in zip(declared.shape, value.shape)

@@ -10,6 +10,7 @@ from graphc.core.config import config
 from graphc.core.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from graphc.core.graph import ancestors, substitute, toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, fits, user_frames
+from graphc.core.packed import Packed
 from graphc.ops import scan
 from graphc.ops.convert import as_variable, is_number
 from graphc.ops.elementwise import cast, maximum
@@ -24,7 +25,9 @@ def read_pairs(given: Any, what: str) -> Pairs:
         return []
     entries = list(given.items()) if isinstance(given, Mapping) else given
     try:
-        return [_pair(entry) for entry in entries]
+        return [pair for entry in entries for pair in _pairs(entry, what)]
+    except GraphError:
+        raise
     except (TypeError, ValueError):
         raise ArgumentError(
             f"function: {what} must be a dict or a list of pairs, not {_short(given)}",
@@ -33,11 +36,15 @@ def read_pairs(given: Any, what: str) -> Pairs:
         ) from None
 
 
-def _pair(entry: Any) -> tuple[Any, Any]:
-    if isinstance(entry, Variable):
+def _pairs(entry: Any, what: str) -> Pairs:
+    """A pair, or those of the parts of a packed variable."""
+    if isinstance(entry, Variable | Packed):
         raise TypeError
     first, second = entry
-    return first, second
+    if not isinstance(first, Packed):
+        return [(first, second)]
+    pairs = list(zip(first.parts, first.fit(second, what)))
+    return [(old, new) for old, new in pairs if not isinstance(old, Constant)]
 
 
 def _short(value: Any) -> str:
@@ -163,7 +170,7 @@ def _other_dtype(target: Variable, value: Variable, what: str) -> GraphError:
     if source.dtype == config.floatX and _makes_floats(source):
         text += f"; floats made of integers are floatX, now {config.floatX}"
     hint = f"cast it there: .astype({target.dtype!r})"
-    if dtypes.is_float(value.dtype):
+    if dtypes.is_float(value.dtype) and not dtypes.is_half(target.dtype):
         hint += f", or set graphc.config.floatX = {target.dtype!r} before declaring inputs"
     return DTypeError(text, hint, source.where or value.where or user_frames())
 

@@ -12,6 +12,7 @@ from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, TensorType, Variable, describe, user_frames
 from graphc.core.op import Host, Op, apply, declare
 from graphc.ops.axes import swapaxes
+from graphc.ops.complexes import conj
 from graphc.ops.convert import normal_axis, operands
 from graphc.ops.elementwise import broadcast_shape, cast
 from graphc.ops.linalg import dot, matrix_product
@@ -32,8 +33,8 @@ def _matmul_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 
 def _matmul_vjp(g: Variable, out: Variable, a: Variable, b: Variable) -> tuple[Variable, ...]:
     return (
-        apply(_matmul, (g, swapaxes(b, -1, -2)), {}),
-        apply(_matmul, (swapaxes(a, -1, -2), g), {}),
+        apply(_matmul, (g, conj(swapaxes(b, -1, -2))), {}),
+        apply(_matmul, (conj(swapaxes(a, -1, -2)), g), {}),
     )
 
 

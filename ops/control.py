@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.graph import depending_on, substitute, toposort
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
@@ -171,7 +172,8 @@ _after = declare(
         "after", lambda args, attrs: args[0].type, lambda x, *others: np.array(x), Scalar("{0}"),
         vjp=lambda g, out, x, *others: (g, *(None,) * len(others)),
         jvp=lambda tangents, out, x, *others: tangents[0],
-        formula="x, once the other operands are there", facts={"folds": False},
+        formula="x, once the other operands are there",
+        facts={"folds": False, "widens": False},
     )
 )  # fmt: skip
 
@@ -226,7 +228,7 @@ def _rows_numpy(over: Any, *given: Any, body: Body) -> Any:
         return np.stack(rows)
     typed = {c: Constant(v, where=()) for c, v in values.items()}
     (row,) = substitute([body.row], typed)
-    return np.zeros((0, *(n or 0 for n in row.type.shape)), row.dtype)
+    return np.zeros((0, *(n or 0 for n in row.type.shape)), dtypes.numpy_dtype(row.dtype))
 
 
 def _row_value(order: Sequence[Variable], body: Body, given: Mapping[Variable, Any], k: int) -> Any:
@@ -238,7 +240,7 @@ def _row_value(order: Sequence[Variable], body: Body, given: Mapping[Variable, A
             values[v] = v.data if isinstance(v, Constant) else v.storage.array  # type: ignore
         else:
             found = v.op.numpy(*(values[a] for a in v.args), **v.attrs)
-            values[v] = np.asarray(found, v.dtype)
+            values[v] = dtypes.convert(found, v.dtype)
     return values[body.row]
 
 

@@ -11,13 +11,15 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, DTypeError
 from graphc.core.node import Constant, Variable, describe, user_frames
 from graphc.core.op import Op, static_int
+from graphc.core.packed import Packed
+from graphc.core.packed import describe as describe_packed
 
 Number = bool | int | float | complex | np.generic
 
 
 def is_number(value: Any) -> bool:
     """Whether a value is a Python or NumPy scalar, whose dtype is weak."""
-    return isinstance(value, bool | int | float | complex | np.generic)
+    return isinstance(value, Number) and not isinstance(value, np.void)
 
 
 def as_variable(value: Any, dtype: str | None = None, name: str | None = None) -> Variable:
@@ -27,6 +29,12 @@ def as_variable(value: Any, dtype: str | None = None, name: str | None = None) -
     """
     if isinstance(value, Variable):
         return value
+    if isinstance(value, Packed):
+        raise DTypeError(
+            f"{describe_packed(value)} is sparse, and a dense tensor is needed",
+            "take the op of graphc.sparse, or x.toarray(); x.data are its stored values",
+            user_frames(),
+        )
     if is_number(value):
         return Constant(value, dtype or dtypes.weak_dtype(value, []), name=name)
     if isinstance(value, list | tuple) and _holds_variable(value):

@@ -12,13 +12,13 @@ from graphc.core.op import Host, Op, apply, declare
 from graphc.ops.convert import as_variable, normal_axis
 from graphc.ops.elementwise import cast
 from graphc.ops.index import getitem
+from graphc.ops.running import running_product
 from graphc.ops.shape import flatten
 from graphc.ops.tiling import flip
 
 
 def _cumsum_numpy(x: Any, axis: int) -> Any:
-    wide = np.float32 if x.dtype == np.float16 else x.dtype
-    return np.cumsum(x, axis, dtype=wide).astype(x.dtype)
+    return np.cumsum(x, axis, dtype=x.dtype)
 
 
 def _backwards(x: Variable, axis: int) -> Variable:
@@ -36,25 +36,12 @@ _cumsum = declare(
 )  # fmt: skip
 
 
-def _cumprod_vjp(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Variable]:
-    return (_backwards(g * out, axis) / x,)  # type: ignore[operator]
-
-
-_cumprod = declare(
-    Op(
-        "cumprod", lambda args, attrs: args[0].type,
-        lambda x, axis: np.cumprod(x, axis, dtype=x.dtype), Host(), vjp=_cumprod_vjp,
-        formula="x[0], x[0] x[1], ... along an axis",
-    )
-)  # fmt: skip
-
-
-def _running(op: Op, x: Any, axis: int | None, dtype: Any) -> Variable:
+def _operand(x: Any, axis: int | None, dtype: Any, what: str) -> tuple[Variable, int]:
     variable = as_variable(x)
     if axis is None:
         variable, axis = flatten(variable), 0
     name = dtypes.sum_dtype(variable.dtype) if dtype is None else dtypes.canonical(dtype)
-    return apply(op, (cast(variable, name),), {"axis": normal_axis(axis, variable.ndim, op.name)})
+    return cast(variable, name), normal_axis(axis, variable.ndim, what)
 
 
 def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
@@ -66,13 +53,14 @@ def cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
     >>> T.cumsum(T.constant([1, 2, 3])).eval()
     array([1, 3, 6])
     """
-    return _running(_cumsum, x, axis, dtype)
+    variable, place = _operand(x, axis, dtype, "cumsum")
+    return apply(_cumsum, (variable,), {"axis": place})
 
 
 def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
     """The products of the first elements along `axis`, of the flat tensor by default.
 
-    As in Theano, the gradient is NaN where an element is 0.
+    Unlike Theano's, the gradient is right where elements are 0.
 
     Examples
     --------
@@ -80,7 +68,8 @@ def cumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
     >>> T.cumprod(T.constant([1, 2, 3, 4])).eval()
     array([ 1,  2,  6, 24])
     """
-    return _running(_cumprod, x, axis, dtype)
+    variable, place = _operand(x, axis, dtype, "cumprod")
+    return running_product(variable, (place,))
 
 
 def diff(x: Any, n: int = 1, axis: int = -1) -> Variable:

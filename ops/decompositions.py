@@ -12,17 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable, user_frames
 from graphc.core.op import NullGradient, Op, apply
 from graphc.ops.broadcast import zeros_like
-from graphc.ops.elementwise import sqr
+from graphc.ops.complexes import abs_, complex, conj, imag, real
+from graphc.ops.elementwise import cast, eq, sqr, switch, zeros_of
 from graphc.ops.index import getitem
-from graphc.ops.inverses import matrix_inverse
+from graphc.ops.inverses import inverse_op, matrix_inverse
 from graphc.ops.join import join
-from graphc.ops.shape import dim
+from graphc.ops.make import arange
+from graphc.ops.reduce import argmax
+from graphc.ops.reduce import sum as sum_
+from graphc.ops.shape import dim, dimshuffle
 from graphc.ops.stacks import (
+    adjoint,
     declare_host,
+    diagonal_matrix,
+    diagonal_of,
     diagonal_part,
     floats,
     inverse_differences,
@@ -95,29 +103,60 @@ def eigh(a: Any, UPLO: str = "L") -> tuple[Variable, Variable]:
 
 
 _eig_numpy = remembered(np.linalg.eig)
-_COMPLEX = {"float16": "complex64", "float32": "complex64", "float64": "complex128"}
+_COMPLEX = {"float32": "complex64", "float64": "complex128"}
 
 
-def _complex(infer: Any, part: int, name: str, formula: str) -> Op:
+def _complex(infer: Any, part: int, name: str, vjp: Any, formula: str) -> Op:
     def complex_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
         found: TensorType = infer(args, attrs)
-        return found.with_dtype(_COMPLEX[found.dtype])
+        return found.with_dtype(_COMPLEX[dtypes.wide(found.dtype)])
 
     def numpy(x: Any) -> Any:
-        wide = np.asarray(x, "float32") if x.dtype == np.float16 else x
-        return _eig_numpy(part, wide).astype(_COMPLEX[x.dtype.name])
+        return _eig_numpy(part, x).astype(_COMPLEX[x.dtype.name])
 
-    return declare_host(name, complex_infer, numpy, None, formula)
+    return declare_host(name, complex_infer, numpy, vjp, formula)
 
 
-_eig_values = _complex(_one_vector, 0, "eig_values", "w of x v = v diag(w)")
-_eig_vectors = _complex(same_square, 1, "eig_vectors", "v of x v = v diag(w)")
+def _pull_eig(inner: Variable, v: Variable, x: Variable) -> Variable:
+    """``v^-H inner v^H``, of which a real matrix gets the real part."""
+    back = adjoint(apply(inverse_op, (v,), {}))
+    return cast(real(product(back, inner, adjoint(v))), x.dtype)
+
+
+def _eig_values_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
+    return (_pull_eig(diagonal_matrix(g), apply(_eig_vectors, (x,), {}), x),)
+
+
+def _with_turns(g: Variable, v: Variable) -> Variable:
+    """The gradient of the vectors before they were turned: LAPACK makes their largest real."""
+    size = abs_(v)
+    places = dimshuffle(arange(dim(v, v.ndim - 2)), 0, "x")
+    largest = eq(places, row(argmax(size, axis=-2)))
+    share = sum_(imag(conj(g) * v), axis=-2)  # type: ignore[operator]
+    length = sum_(switch(largest, real(v), zeros_of(size)), axis=-2)
+    turn = switch(largest, row(share / length), zeros_of(size))  # type: ignore[operator]
+    return g + complex(zeros_like(turn), turn)  # type: ignore[operator, no-any-return]
+
+
+def _eig_vectors_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
+    """Boeddeker, Hanebrink, Drude, Heymann, Haeb-Umbach (2017), equation 4.77; of vectors
+    that keep their length, and of which the largest element stays real."""
+    w = apply(_eig_values, (x,), {})
+    inner = product(adjoint(out), _with_turns(g, out))
+    lengths = row(real(diagonal_of(inner)))
+    inner = inner - product(adjoint(out), out) * lengths  # type: ignore[operator]
+    return (_pull_eig(inner * conj(inverse_differences(w)), out, x),)  # type: ignore[operator]
+
+
+_eig_values = _complex(_one_vector, 0, "eig_values", _eig_values_vjp, "w of x v = v diag(w)")
+_eig_vectors = _complex(same_square, 1, "eig_vectors", _eig_vectors_vjp, "v of x v = v diag(w)")
 
 
 def eig(a: Any) -> tuple[Variable, Variable]:
-    """Eigenvalues and eigenvectors of square matrices, complex; they have no gradient here.
+    """Eigenvalues and eigenvectors of square matrices, complex.
 
-    For symmetric matrices take `eigh`, which has one.
+    The vectors have length 1, and of each the largest element is real. The gradients need
+    eigenvalues that differ. For symmetric matrices, `eigh` is quicker and real.
 
     Examples
     --------

@@ -150,7 +150,7 @@ def _cast_jvp(tangents: Any, out: Variable, x: Variable, dtype: str) -> Variable
 
 def _cast_numpy(x: Any, dtype: str) -> Any:
     with np.errstate(all="ignore"):
-        return np.asarray(x).astype(dtype)
+        return dtypes.convert(x, dtype, copy=True)
 
 
 _cast = declare(
@@ -162,6 +162,7 @@ _cast = declare(
         vjp=_cast_vjp,
         jvp=_cast_jvp,
         formula="x as another dtype",
+        facts={"widens": False},
     )
 )
 
@@ -207,7 +208,7 @@ copy_ = declare(
         vjp=lambda g, out, x, copy=0: (g,),
         jvp=lambda tangents, out, x, copy=0: tangents[0],
         formula="x in memory of its own",
-        facts={"folds": False},
+        facts={"folds": False, "widens": False},
     )
 )
 
@@ -239,7 +240,8 @@ mod = elementwise(
     "mod", _quiet(np.remainder), "mod({0}, {1})", lambda y, a, b: 1, lambda y, a, b: -(a // b),
     formula="a - b floor(a / b), with the sign of b", prepare=_COUNTS, cost=10,
 )  # fmt: skip
-identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it")
+identity = elementwise("identity", np.array, "{0}", lambda y, x: 1, formula="x, a copy of it",
+                       facts={"widens": False})  # fmt: skip
 neg = elementwise("neg", np.negative, "-{0}", lambda y, x: -1, formula="-x", prepare=_NUMBERS)
 inv = elementwise(
     "inv", _quiet(np.reciprocal), "{T}(1) / {0}", lambda y, x: -(y * y),
@@ -257,7 +259,7 @@ sqrt = elementwise(
 )  # fmt: skip
 rsqrt = elementwise(
     "rsqrt", _quiet(lambda x: (1 / np.sqrt(x)).astype(x.dtype)), "rsqrt({0})",
-    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=REAL_FLOAT, cost=8,
+    lambda y, x: -0.5 * y / x, formula="x^(-1/2)", prepare=_FLOAT, cost=8,
 )  # fmt: skip
 
 
@@ -270,10 +272,18 @@ def _power(a: Any, b: Any) -> Any:
     return np.power(a, b)
 
 
+def _by_exponent(y: Variable, a: Variable) -> Variable:
+    """The derivative of ``y = a^b`` by b: 0 where a real `a` has no logarithm, or any is 0."""
+    grown = mul(log(a), y)
+    if a.dtype in dtypes.COMPLEX:
+        return switch(neq(a, 0), grown, zeros_of(y))
+    return switch(gt(a, 0), grown, switch(isnan(a), a, zeros_of(y)))
+
+
 pow_ = elementwise(
     "pow", _quiet(_power), "pow({0}, {1})",
     lambda y, a, b: b * pow_(a, b - 1),
-    lambda y, a, b: switch(gt(a, 0), log(a) * y, switch(isnan(a), a, zeros_of(y))),
+    lambda y, a, b: _by_exponent(y, a),
     formula="a^b", prepare=_NUMBERS, cost=25,
 )  # fmt: skip
 
@@ -286,22 +296,29 @@ def zeros_of(x: Variable) -> Variable:
 # --- exponentials and logarithms ------------------------------------------------------
 
 
-def float_op(name: str, numpy: Any, partial: Any, formula: str, cost: float = 10) -> Op:
+def float_op(
+    name: str, numpy: Any, partial: Any, formula: str, cost: float = 10, prepare: Any = REAL_FLOAT
+) -> Op:
     """Declare a function of one real float whose kernel expression is ``name(x)``."""
     return elementwise(name, _quiet(numpy), name + "({0})", partial, formula=formula,
-                       prepare=REAL_FLOAT, cost=cost)  # fmt: skip
+                       prepare=prepare, cost=cost)  # fmt: skip
+
+
+def analytic(name: str, numpy: Any, partial: Any, formula: str, cost: float = 10) -> Op:
+    """Declare a `float_op` that complex numbers have too, with NumPy's branch cuts."""
+    return float_op(name, numpy, partial, formula, cost, _FLOAT)
 
 
 LN2, LN10 = float(np.log(2)), float(np.log(10))
 
 exp = elementwise("exp", _quiet(np.exp), "exp({0})", lambda y, x: y, formula="e^x",
                   prepare=_FLOAT, cost=10)  # fmt: skip
-exp2 = float_op("exp2", np.exp2, lambda y, x: LN2 * y, "2^x")
-expm1 = float_op("expm1", np.expm1, lambda y, x: y + 1, "e^x - 1")
-log = float_op("log", np.log, lambda y, x: 1 / x, "ln x")
-log2 = float_op("log2", np.log2, lambda y, x: (1 / LN2) / x, "ln x / ln 2")
-log10 = float_op("log10", np.log10, lambda y, x: (1 / LN10) / x, "ln x / ln 10")
-log1p = float_op("log1p", np.log1p, lambda y, x: 1 / (1 + x), "ln(1 + x)")
+exp2 = analytic("exp2", np.exp2, lambda y, x: LN2 * y, "2^x")
+expm1 = analytic("expm1", np.expm1, lambda y, x: y + 1, "e^x - 1")
+log = analytic("log", np.log, lambda y, x: 1 / x, "ln x")
+log2 = analytic("log2", np.log2, lambda y, x: (1 / LN2) / x, "ln x / ln 2")
+log10 = analytic("log10", np.log10, lambda y, x: (1 / LN10) / x, "ln x / ln 10")
+log1p = analytic("log1p", np.log1p, lambda y, x: 1 / (1 + x), "ln(1 + x)")
 # The derivative is not written y (1 - y): the stable form of 1 - sigmoid(x) is another sigmoid.
 sigmoid = float_op("sigmoid", scipy_special("expit"), lambda y, x: y - y * y, "1 / (1 + e^-x)")
 softplus = float_op(
@@ -317,20 +334,20 @@ erfc = float_op(
 
 # --- trigonometric and hyperbolic -----------------------------------------------------
 
-sin = float_op("sin", np.sin, lambda y, x: cos(x), "sin x", 15)
-cos = float_op("cos", np.cos, lambda y, x: -sin(x), "cos x", 15)
-tan = float_op("tan", np.tan, lambda y, x: 1 + y * y, "tan x", 20)
-arcsin = float_op("arcsin", np.arcsin, lambda y, x: 1 / sqrt(1 - x * x), "inverse of sin", 15)
-arccos = float_op("arccos", np.arccos, lambda y, x: -1 / sqrt(1 - x * x), "inverse of cos", 15)
-arctan = float_op("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), "inverse of tan", 15)
-sinh = float_op("sinh", np.sinh, lambda y, x: cosh(x), "(e^x - e^-x) / 2", 15)
-cosh = float_op("cosh", np.cosh, lambda y, x: sinh(x), "(e^x + e^-x) / 2", 15)
-tanh = float_op("tanh", np.tanh, lambda y, x: 1 - y * y, "sinh x / cosh x")
-arcsinh = float_op("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(x * x + 1), "inverse of sinh", 15)
-arccosh = float_op(
+sin = analytic("sin", np.sin, lambda y, x: cos(x), "sin x", 15)
+cos = analytic("cos", np.cos, lambda y, x: -sin(x), "cos x", 15)
+tan = analytic("tan", np.tan, lambda y, x: 1 + y * y, "tan x", 20)
+arcsin = analytic("arcsin", np.arcsin, lambda y, x: 1 / sqrt(1 - x * x), "inverse of sin", 15)
+arccos = analytic("arccos", np.arccos, lambda y, x: -1 / sqrt(1 - x * x), "inverse of cos", 15)
+arctan = analytic("arctan", np.arctan, lambda y, x: 1 / (1 + x * x), "inverse of tan", 15)
+sinh = analytic("sinh", np.sinh, lambda y, x: cosh(x), "(e^x - e^-x) / 2", 15)
+cosh = analytic("cosh", np.cosh, lambda y, x: sinh(x), "(e^x + e^-x) / 2", 15)
+tanh = analytic("tanh", np.tanh, lambda y, x: 1 - y * y, "sinh x / cosh x")
+arcsinh = analytic("arcsinh", np.arcsinh, lambda y, x: 1 / sqrt(x * x + 1), "inverse of sinh", 15)
+arccosh = analytic(
     "arccosh", np.arccosh, lambda y, x: 1 / (sqrt(x - 1) * sqrt(x + 1)), "inverse of cosh", 15
 )
-arctanh = float_op("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), "inverse of tanh", 15)
+arctanh = analytic("arctanh", np.arctanh, lambda y, x: 1 / (1 - x * x), "inverse of tanh", 15)
 arctan2 = elementwise(
     "arctan2", _quiet(np.arctan2), "arctan2({0}, {1})",
     lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b),
@@ -413,7 +430,7 @@ def _switch_jvp(tangents: Any, out: Variable, c: Variable, a: Variable, b: Varia
 
 switch = elementwise(
     "switch", np.where, "select({0}, {1}, {2})", formula="a where c holds, else b",
-    prepare=_prepare_switch, vjp=_switch_vjp, jvp=_switch_jvp,
+    prepare=_prepare_switch, vjp=_switch_vjp, jvp=_switch_jvp, facts={"widens": False},
 )  # fmt: skip
 
 and_ = elementwise("and_", np.bitwise_and, "{0} & {1}", formula="a and b, bit by bit",

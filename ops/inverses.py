@@ -17,6 +17,7 @@ from graphc.core.op import apply
 from graphc.ops.broadcast import zeros_like
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.stacks import (
+    adjoint,
     column,
     declare_host,
     floats,
@@ -37,9 +38,9 @@ def _in_matrix(g: Variable) -> Variable:
 
 # --- inverses -------------------------------------------------------------------------
 
-_inverse = declare_host(
+inverse_op = declare_host(
     "matrix_inverse", same_square, lapack(np.linalg.inv),
-    lambda g, out, x: (-product(turned(out), g, turned(out)),),
+    lambda g, out, x: (-product(adjoint(out), g, adjoint(out)),),
     "the matrix y with x y = 1",
     lambda tangents, out, x: -product(out, tangents[0], out),
 )  # fmt: skip
@@ -59,7 +60,7 @@ def matrix_inverse(x: Any) -> Variable:
     >>> T.nlinalg.matrix_inverse([[2.0, 0.0], [0.0, 4.0]]).eval().tolist()
     [[0.5, 0.0], [0.0, 0.25]]
     """
-    return apply(_inverse, floats([x], "matrix_inverse"), {})
+    return apply(inverse_op, floats([x], "matrix_inverse"), {})
 
 
 def _pinv_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
@@ -121,7 +122,7 @@ def _cofactors_numpy(x: Any) -> Any:
 
 def _cofactors_vjp(g: Variable, out: Variable, x: Variable) -> tuple[Variable]:
     """That of ``det(x) x^-T``, for an x with an inverse."""
-    y = turned(apply(_inverse, (x,), {}))
+    y = turned(apply(inverse_op, (x,), {}))
     along = _in_matrix(sum_(g * y, axis=(x.ndim - 2, x.ndim - 1)))  # type: ignore[operator]
     determinant = _in_matrix(apply(_det, (x,), {}))
     return (along * out - determinant * product(y, turned(g), y),)  # type: ignore[operator]
@@ -159,7 +160,7 @@ _det_sign = declare_host(
 )  # fmt: skip
 _logdet = declare_host(
     "slogdet_logabsdet", _one_number, lapack(lambda x: _slogdet(1, x)),
-    lambda g, out, x: (_in_matrix(g) * turned(apply(_inverse, (x,), {})),),
+    lambda g, out, x: (_in_matrix(g) * turned(apply(inverse_op, (x,), {})),),
     "log |det x|",
 )  # fmt: skip
 

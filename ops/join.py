@@ -60,6 +60,7 @@ _join = declare(
         Library("join"),
         vjp=_join_vjp,
         formula="tensors one after the other along an axis",
+        facts={"widens": False},
     )
 )
 

@@ -11,6 +11,8 @@ from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.node import Attrs, TensorType, Variable, describe, user_frames
 from graphc.core.op import Library, Op, apply, declare
+from graphc.core.packed import Packed
+from graphc.ops.complexes import conj
 from graphc.ops.convert import operands
 from graphc.ops.elementwise import cast
 from graphc.ops.reduce import sum as sum_
@@ -29,7 +31,8 @@ def _dot_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 
 
 def _dot_vjp(g: Variable, out: Variable, a: Variable, b: Variable) -> tuple[Variable, Variable]:
-    return matrix_product(g, dimshuffle(b, 1, 0)), matrix_product(dimshuffle(a, 1, 0), g)
+    bh, ah = conj(dimshuffle(b, 1, 0)), conj(dimshuffle(a, 1, 0))
+    return matrix_product(g, bh), matrix_product(ah, g)
 
 
 def _dot_jvp(tangents: Any, out: Variable, a: Variable, b: Variable) -> Variable:
@@ -69,6 +72,9 @@ def matrix_product(a: Variable, b: Variable) -> Variable:
 def dot(a: Any, b: Any) -> Variable:
     """``numpy.dot``: products of scalars, vectors, matrices; of tensors over the last axis of
     the first and the last but one of the second."""
+    if isinstance(a, Packed) or isinstance(b, Packed):
+        owner: Any = a if isinstance(a, Packed) else b
+        return owner.product(a, b)  # type: ignore[no-any-return]
     x, y = operands([a, b])
     meeting = dtypes.promote([x.dtype, y.dtype])
     x, y = cast(x, meeting), cast(y, meeting)

@@ -21,7 +21,7 @@ def _arange_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
 
 
 def _arange_numpy(start: Any, step: Any, length: Any, dtype: str) -> Any:
-    return (start + np.arange(int(length)) * step).astype(dtype)
+    return dtypes.convert(start + np.arange(int(length)) * step, dtype)
 
 
 _arange = declare(
@@ -87,7 +87,7 @@ _eye = declare(
     Op(
         "eye",
         lambda args, attrs: TensorType(attrs["dtype"], (static_int(args[0]), static_int(args[1]))),
-        lambda n, m, k, dtype: np.eye(int(n), int(m), int(k), dtype=dtype),
+        lambda n, m, k, dtype: dtypes.convert(np.eye(int(n), int(m), int(k)), dtype),
         Generator("cast({i1} - {i0} == {2})"),
         formula="1 where the column is the row plus k, else 0",
         size_args=lambda n, attrs: (0, 1),

@@ -56,7 +56,7 @@ def _softmax_vjp(g: Variable, out: Variable, x: Variable, axis: int) -> tuple[Va
 
 _softmax = declare(
     Op("softmax", _same_type, _softmax_numpy, Expand(_softmax_expand), vjp=_softmax_vjp,
-       formula="e^x / sum of e^x along an axis")
+       formula="e^x / sum of e^x along an axis", facts={"widens": True})
 )  # fmt: skip
 
 
@@ -79,7 +79,8 @@ def _logsoftmax_vjp(g: Variable, out: Variable, x: Variable, axis: int) -> tuple
 
 _logsoftmax = declare(
     Op("logsoftmax", _same_type, _logsoftmax_numpy, Expand(_logsoftmax_expand),
-       vjp=_logsoftmax_vjp, formula="x - ln sum of e^x along an axis")
+       vjp=_logsoftmax_vjp, formula="x - ln sum of e^x along an axis",
+       facts={"widens": True})
 )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ _logsumexp = declare(
             tuple(n for k, n in enumerate(args[0].type.shape) if k not in attrs["axes"]),
         ),
         _logsumexp_numpy, Expand(_logsumexp_expand), vjp=_logsumexp_vjp,
-        formula="ln of the sum of e^x over axes",
+        formula="ln of the sum of e^x over axes", facts={"widens": True},
     )
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ from graphc.core.node import Variable, describe, user_frames
 from graphc.ops.convert import as_variable, normal_axis
 from graphc.ops.elementwise import cast, inv, sqr, sqrt
 from graphc.ops.index import getitem
-from graphc.ops.reduce import count, normal_axes
+from graphc.ops.reduce import count, in_float32, normal_axes
 from graphc.ops.reduce import mean as mean_
 from graphc.ops.shape import dim, expand_axes
 from graphc.ops.tiling import pad
@@ -82,7 +82,8 @@ def batch_normalization_train(
     -------
     tuple of variables
         The output, the mean, ``1 / sqrt(var + epsilon)``, and where they were given, the new
-        running mean and running variance (of the population).
+        running mean and running variance (of the population). Statistics of float16 and
+        bfloat16 are float32.
 
     Examples
     --------
@@ -92,14 +93,16 @@ def batch_normalization_train(
     >>> out.eval().tolist(), mean.eval().tolist()
     ([[-1.0, -1.0], [1.0, 1.0]], [[2.0, 4.0]])
     """
-    x = _float_input(inputs)
+    given = _float_input(inputs)
+    x = cast(given, dtypes.wide(given.dtype))
     over = _axes(axes, x.ndim)
     scale, shift = _parameter(gamma, x, over), _parameter(beta, x, over)
     centre = mean_(x, over, keepdims=True)
     variance = mean_(sqr(x - centre), over, keepdims=True)  # type: ignore[operator]
     invstd = inv(sqrt(variance + epsilon))  # type: ignore[operator]
     out = (x - centre) * (scale * invstd) + shift  # type: ignore[operator]
-    found: list[Variable] = [out, centre, invstd]
+    meeting = dtypes.promote([given.dtype, scale.dtype, shift.dtype])
+    found: list[Variable] = [cast(out, meeting), centre, invstd]
     kept = 1.0 - running_average_factor
     if running_mean is not None:
         old = as_variable(running_mean)
@@ -134,6 +137,7 @@ def batch_normalization_test(
     return (x - centre) * (scale / sqrt(variance + epsilon)) + shift  # type: ignore
 
 
+@in_float32
 def layer_norm(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1,
                epsilon: float = 1e-5) -> Variable:  # fmt: skip
     """``(x - mean) / sqrt(var + epsilon) * gamma + beta`` over `axis` (Ba et al., 2016).
@@ -153,6 +157,7 @@ def layer_norm(x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1,
     return result if beta is None else result + beta  # type: ignore[no-any-return]
 
 
+@in_float32
 def local_response_norm(
     x: Any, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, axis: int = 1
 ) -> Variable:

@@ -7,6 +7,7 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, describe, user_frames
+from graphc.core.packed import Packed
 from graphc.ops import (
     axes,
     broadcast,
@@ -81,6 +82,15 @@ def _compress(self: Variable, condition: Any, axis: int | None = None) -> Variab
 
 def _fill(self: Variable, value: Any) -> Variable:
     return broadcast.fill(self, value)
+
+
+def _transfer(self: Variable, target: Any) -> Variable:
+    if target != "cpu":
+        raise ArgumentError(
+            f"transfer: {describe(self)} can't go to {target!r}",
+            "functions run on 'cpu'", user_frames(),
+        )  # fmt: skip
+    return self
 
 
 def _identity(self: Variable) -> Variable:
@@ -170,6 +180,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "zeros_like": broadcast.zeros_like,
     "ones_like": broadcast.ones_like,
     "copy": _copy,
+    "transfer": _transfer,
 }
 
 PROPERTIES: dict[str, Callable[[Variable], Any]] = {
@@ -181,10 +192,22 @@ PROPERTIES: dict[str, Callable[[Variable], Any]] = {
 }
 
 
+GIVE_WAY = ("__add__", "__sub__", "__mul__", "__matmul__")
+
+
+def _giving_way(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator that leaves packed operands to their own methods."""
+
+    def operate(self: Variable, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Packed) else function(self, other)
+
+    return operate
+
+
 def install() -> None:
     """Give variables their operators and methods."""
     for name, function in METHODS.items():
-        setattr(Variable, name, function)
+        setattr(Variable, name, _giving_way(function) if name in GIVE_WAY else function)
     for name, getter in PROPERTIES.items():
         setattr(Variable, name, property(getter))
 

@@ -11,8 +11,8 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, TensorType, Variable, describe, user_frames
 from graphc.core.op import Host, Op, apply, declare, static_int
-from graphc.ops.conv import two_numbers
 from graphc.ops.convert import as_variable, need
+from graphc.ops.convolutions import so_many
 from graphc.ops.elementwise import cast
 from graphc.ops.shape import dim, reshape
 
@@ -89,12 +89,8 @@ def _divisors(size: Sequence[int], attrs: Attrs, dtype: Any) -> Any:
     return np.outer(rows[1] - rows[0], columns[1] - columns[0]).astype(dtype)
 
 
-def _wide(dtype: Any) -> Any:
-    return np.dtype("float32") if dtype == np.float16 else dtype
-
-
 def _pool_numpy(x: Any, **attrs: Any) -> Any:
-    size, wide = x.shape[2:], _wide(x.dtype)
+    size, wide = x.shape[2:], x.dtype
     shape = (*x.shape[:2], *_sizes(size, attrs))
     total = np.zeros(shape, wide)
     for rows, columns, inside in _taps(size, attrs):
@@ -104,7 +100,7 @@ def _pool_numpy(x: Any, **attrs: Any) -> Any:
 
 
 def _back_numpy(g: Any, height: Any, width: Any, **attrs: Any) -> Any:
-    size, wide = (int(height), int(width)), _wide(g.dtype)
+    size, wide = (int(height), int(width)), g.dtype
     scaled = g / _divisors(size, attrs, wide)
     total = np.zeros((*g.shape[:2], *size), wide)
     for rows, columns, inside in _taps(size, attrs):
@@ -128,7 +124,7 @@ def _max_numpy(x: Any, **attrs: Any) -> Any:
 
 
 def _max_back_numpy(x: Any, y: Any, g: Any, **attrs: Any) -> Any:
-    total = np.zeros(x.shape, _wide(g.dtype))
+    total = np.zeros(x.shape, g.dtype)
     for rows, columns, inside in _taps(x.shape[2:], attrs):
         if inside.any():
             hit = inside & (x[:, :, rows[:, None], columns] == y)
@@ -137,7 +133,7 @@ def _max_back_numpy(x: Any, y: Any, g: Any, **attrs: Any) -> Any:
 
 
 def _max_pick_numpy(x: Any, y: Any, c: Any, **attrs: Any) -> Any:
-    total = np.zeros(y.shape, _wide(c.dtype))
+    total = np.zeros(y.shape, c.dtype)
     for rows, columns, inside in _taps(x.shape[2:], attrs):
         if inside.any():
             hit = inside & (x[:, :, rows[:, None], columns] == y)
@@ -251,30 +247,30 @@ def pool_2d(
            [13., 15.]])
     """
     x = as_variable(input)
-    window = two_numbers(ws if ws is not None else ds, "ws")
+    window = so_many(ws if ws is not None else ds, 2, "ws")
     given = stride if stride is not None else st
-    steps = window if given is None else two_numbers(given, "stride")
-    around = two_numbers(pad if padding is None else padding, "pad", 0)
-    _check(x, window, around, bool(ignore_border), mode)
+    steps = window if given is None else so_many(given, 2, "stride")
+    around = so_many(pad if padding is None else padding, 2, "pad", 0)
+    check_pooling(x, window, around, bool(ignore_border), mode, "pool_2d")
     attrs: dict[str, Any] = {
         "window": window, "stride": steps, "pad": around, "whole": bool(ignore_border),
     }  # fmt: skip
     lead = [dim(x, k) for k in range(x.ndim - 2)]
-    images = x if x.ndim == 4 else reshape(x, _four(x))
+    images = x if x.ndim == 4 else reshape(x, four_axes(x))
     if mode == "max":
         need(images.dtype not in dtypes.COMPLEX, [x], "pool_2d: complex numbers have no order")
-        found = apply(_pool_max, (cast(images, _counted(x.dtype)),), attrs)
+        found = apply(_pool_max, (cast(images, counted(x.dtype)),), attrs)
     else:
         sums = images if mode == "sum" else cast(images, dtypes.float_for(x.dtype))
-        found = apply(_pool, (cast(sums, _counted(sums.dtype)),), {**attrs, "mode": mode})
+        found = apply(_pool, (cast(sums, counted(sums.dtype)),), {**attrs, "mode": mode})
     return found if x.ndim == 4 else reshape(found, [*lead, dim(found, 2), dim(found, 3)])
 
 
-def _counted(dtype: str) -> str:
+def counted(dtype: str) -> str:
     return "int8" if dtype == "bool" else dtype
 
 
-def _four(x: Variable) -> list[Any]:
+def four_axes(x: Variable) -> list[Any]:
     """The shape of `x` with all that stands before its last two axes as one, or with ones."""
     last = [dim(x, x.ndim - 2), dim(x, x.ndim - 1)]
     if x.ndim < 4:
@@ -285,21 +281,26 @@ def _four(x: Variable) -> list[Any]:
     return [dim(x, 0), joined, *last]
 
 
-def _check(x: Variable, window: Any, pad: Any, whole: bool, mode: str) -> None:
-    if x.ndim < 2:
-        raise ShapeError(f"pool_2d needs two axes or more: {describe(x)}", at=user_frames())
+def check_pooling(
+    x: Variable, window: Sequence[int], pad: Sequence[int], whole: bool, mode: str, what: str
+) -> None:
+    """Errors about arguments of a function that pools, along as many axes as `window` has."""
+    if x.ndim < len(window):
+        raise ShapeError(
+            f"{what} needs {len(window)} axes or more: {describe(x)}", at=user_frames()
+        )
     if mode not in MODES:
         raise ArgumentError(
-            f"pool_2d: mode {mode!r} is none of {', '.join(MODES)}", at=user_frames()
+            f"{what}: mode {mode!r} is none of {', '.join(MODES)}", at=user_frames()
         )
     if any(pad) and not whole:
         raise ArgumentError(
-            f"pool_2d: pad={pad} needs ignore_border=True",
+            f"{what}: pad={pad} needs ignore_border=True",
             "windows that end outside can't be told from those in the padding", user_frames(),
         )  # fmt: skip
     if any(p >= w for p, w in zip(pad, window)):
         raise ArgumentError(
-            f"pool_2d: pad={pad} must be less than the window {window}", at=user_frames()
+            f"{what}: pad={pad} must be less than the window {window}", at=user_frames()
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable
 from graphc.core.op import Host, Op, Scalar, declare, static_int
@@ -197,7 +198,7 @@ def _host(
         except ValueError as error:
             hint = "the parameters' values are outside of what the distribution allows"
             raise ArgumentError(f"{name}: {error}", hint) from None
-        return np.asarray(found).astype(dtype)
+        return dtypes.convert(found, dtype)
 
     return declare(
         Op(

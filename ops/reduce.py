@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, user_frames
-from graphc.core.op import Op, Reduction, apply, declare
+from graphc.core.op import Expand, Op, Reduction, apply, declare
 from graphc.ops.broadcast import broadcast_like
+from graphc.ops.complexes import conj
 from graphc.ops.convert import as_variable, need, normal_axis
 from graphc.ops.elementwise import abs_, cast, eq, exp, log, neq, sqr, sqrt, switch, zeros_of
+from graphc.ops.running import along, pull_running_product, running_product, shifted
 from graphc.ops.shape import dim, expand_axes
 
 Axes = tuple[int, ...]
@@ -39,8 +42,6 @@ def _sum_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Varia
 
 
 def _sum_numpy(x: Any, axes: Axes) -> Any:
-    if x.dtype == np.float16:
-        return np.sum(x, axis=axes, dtype="float32").astype(x.dtype)
     return np.sum(x, axis=axes, dtype=x.dtype)
 
 
@@ -53,21 +54,59 @@ _sum = declare(
 )  # fmt: skip
 
 
-def _prod_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Variable]:
-    """The product of the others: out / x, or where x is the only zero, that of the rest."""
+def _others_expand(x: Variable, axes: Axes) -> Variable:
+    """The product over x, or where x is the only zero, that of the rest: in fused loops."""
     zero = eq(x, 0)
-    count = _back(apply(_sum, (cast(zero, "int64"),), {"axes": axes}), x, axes)
-    rest = _back(apply(_prod, (switch(zero, Constant(1, x.dtype), x),), {"axes": axes}), x, axes)
     safe = switch(zero, Constant(1, x.dtype), x)
-    none = switch(eq(count, 0), rest / safe, zeros_of(x))
-    one = switch(zero & eq(count, 1), rest, none)  # type: ignore[operator]
-    return (_back(g, x, axes) * one,)  # type: ignore[operator]
+    count = _back(apply(_sum, (cast(zero, "int64"),), {"axes": axes}), x, axes)
+    rest = _back(apply(_prod, (safe,), {"axes": axes}), x, axes)
+    none = switch(eq(count, 0), rest / safe, zeros_of(x))  # type: ignore[operator]
+    return switch(zero & eq(count, 1), rest, none)  # type: ignore[operator]
+
+
+def _others_numpy(x: Any, axes: Axes) -> Any:
+    def outer(a: Any) -> Any:
+        found = np.ones_like(a)
+        np.cumprod(a[..., :-1], -1, out=found[..., 1:])
+        return found
+
+    with np.errstate(all="ignore"):
+        return along(outer, [x], axes, False) * along(outer, [x], axes, True)
+
+
+def _others_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Variable]:
+    """Of what lies before an element times what lies behind it."""
+    found = []
+    for reverse in (False, True):
+        product = running_product(x, axes, reverse)
+        rest = shifted(running_product(x, axes, not reverse), axes, 1, not reverse)
+        pulled = shifted(g * conj(rest), axes, 0, not reverse)  # type: ignore[operator]
+        found.append(pull_running_product(pulled, product, x, axes, reverse))
+    return (found[0] + found[1],)  # type: ignore[operator]
+
+
+_others = declare(
+    Op(
+        "prod_of_others", lambda args, attrs: args[0].type, _others_numpy, Expand(_others_expand),
+        vjp=_others_vjp, formula="product over axes of all x but this one",
+    )
+)  # fmt: skip
+
+
+def _prod_vjp(g: Variable, out: Variable, x: Variable, axes: Axes) -> tuple[Variable]:
+    others = conj(apply(_others, (x,), {"axes": axes}))
+    return (_back(g, x, axes) * others,)  # type: ignore[operator]
+
+
+def _prod_jvp(tangents: Any, out: Variable, x: Variable, axes: Axes) -> Variable:
+    others = apply(_others, (x,), {"axes": axes})
+    return apply(_sum, (others * tangents[0],), {"axes": axes})  # type: ignore[operator]
 
 
 _prod = declare(
     Op(
         "prod", _infer, lambda x, axes: np.prod(x, axis=axes, dtype=x.dtype), Reduction("prod"),
-        vjp=_prod_vjp, formula="product of x over axes",
+        vjp=_prod_vjp, jvp=_prod_jvp, formula="product of x over axes",
     )
 )  # fmt: skip
 
@@ -152,7 +191,7 @@ def sum(
 def prod(
     x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, acc_dtype: Any = None
 ) -> Variable:
-    """The product over `axis` (all axes by default)."""
+    """The product over `axis` (all axes by default). Zeros have their right gradients."""
     return _add_up(_prod, x, axis, dtype, keepdims, acc_dtype)
 
 
@@ -209,10 +248,25 @@ def mean(
     inner = out
     if acc_dtype is not None:
         inner = dtypes.float_for(dtypes.canonical(acc_dtype))
+    inner = dtypes.wide(inner)
     total = _add_up(_sum, cast(variable, inner), axes, None, keepdims, None)
     return cast(total / count(variable, axes, inner), out)  # type: ignore[operator]
 
 
+def in_float32(function: Callable[..., Variable]) -> Callable[..., Variable]:
+    """Have all of a composed op of float16 or bfloat16 computed in float32, and rounded once."""
+
+    @functools.wraps(function)
+    def composed(x: Any, *more: Any, **options: Any) -> Variable:
+        variable = as_variable(x)
+        if not dtypes.is_half(variable.dtype):
+            return function(variable, *more, **options)
+        return cast(function(cast(variable, "float32"), *more, **options), variable.dtype)
+
+    return composed
+
+
+@in_float32
 def var(
     x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -225,6 +279,7 @@ def var(
     return total / (count(variable, axes, variable.dtype) - ddof)  # type: ignore[operator]
 
 
+@in_float32
 def std(
     x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, corrected: bool = False
 ) -> Variable:
@@ -244,6 +299,7 @@ def ptp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return max(x, axis, keepdims) - min(x, axis, keepdims)  # type: ignore[operator, no-any-return]
 
 
+@in_float32
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """``log(sum(exp(x)))`` without overflow."""
     variable = as_variable(x)
@@ -251,6 +307,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return log(sum(exp(variable), axis, keepdims=keepdims))
 
 
+@in_float32
 def norm(x: Any, L: float = 2, axis: Any = None) -> Variable:
     """The L-norm over `axis`; L may be infinite, and 0 counts what isn't zero."""
     variable = as_variable(x)

@@ -13,7 +13,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.graph import substitute
 from graphc.core.loop import Loop
 from graphc.core.node import Attrs, TensorType, Variable, describe
-from graphc.core.op import Host, Op, apply, declare, static_int
+from graphc.core.op import Host, Op, PlainBuilder, apply, building_with, declare, static_int
 
 Interpret = Callable[[Sequence[Variable], Sequence[Variable]], Callable[..., list[Any]]]
 Wanted = tuple[str, Any]  # ("rows", inner variable), ("history" or "final", state), ("count", 0)
@@ -28,12 +28,30 @@ def _infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
     if of == "count":
         return TensorType("int64", ())
     if of == "rows":
-        return TensorType(which.dtype, (steps, *which.type.shape))
-    state = loop.states[which]
-    row = state.reads[0].type
+        return TensorType(which.dtype, (steps, *_row_shape(loop, args, which)))
+    state, initial = loop.states[which], loop.split(args).initials[which]
     more = 0 if of == "final" else steps
     length = None if more is None else state.back + more
-    return TensorType(row.dtype, (length, *row.shape))
+    return TensorType(initial.dtype, (length, *initial.type.shape[1:]))
+
+
+def _row_shape(loop: Loop, args: Sequence[Variable], which: Variable) -> tuple[int | None, ...]:
+    """The sizes of an inner variable, given those of the operands."""
+    if which.type.known:
+        return which.type.shape
+    given = loop.split(args)
+    rows = [a.type.shape[1:] for a in given.sequences]
+    rows += [a.type.shape[1:] for a, s in zip(given.initials, loop.states) for _ in s.reads]
+    rows += [a.type.shape for a in given.constants]
+    if all(row == leaf.type.shape for row, leaf in zip(rows, loop.leaves)):
+        return which.type.shape
+    typed = {
+        leaf: Variable(TensorType(leaf.dtype, tuple(
+            m if n is None else n for m, n in zip(leaf.type.shape, row)
+        )), where=()) for row, leaf in zip(rows, loop.leaves)
+    }  # fmt: skip
+    with building_with(PlainBuilder()):
+        return substitute([which], typed)[0].type.shape
 
 
 def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
@@ -57,7 +75,9 @@ def check_operands(loop: Loop, args: Sequence[Variable]) -> None:
             raise ShapeError(f"{describe(a)} has not one row for each of {steps} steps")
 
 
-def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret) -> list[Any]:
+def run(
+    arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: Interpret
+) -> list[Any]:
     """Several results of one loop, step by step with NumPy.
 
     Parameters
@@ -97,7 +117,7 @@ def run(arrays: Sequence[Any], loop: Loop, wanted: Sequence[Wanted], interpret: 
     turn = slice(None, None, -1 if loop.reverse else 1)
     shapes = None if done else _row_shapes(arrays, loop, traced)
     stacked = iter(
-        np.stack(r[turn]) if r else np.zeros((0, *shapes[k]), v.dtype)  # type: ignore[index]
+        np.stack(r[turn]) if r else np.zeros((0, *shapes[k]), dtypes.numpy_dtype(v.dtype))  # type: ignore[index]
         for k, (r, v) in enumerate(zip(rows, traced))
     )
     results = []
@@ -157,7 +177,7 @@ scan = declare(
         "scan", _infer, _numpy, Host(),
         formula="s[t] = f(x[t], s[t-1], c): the rows or the last value of what f computes",
         size_args=_size_args, checks=True,
-        facts={"together": run},
+        facts={"together": run, "widens": False},
     )
 )  # fmt: skip
 
@@ -209,6 +229,6 @@ settled = declare(
     Op(
         "settled", lambda args, attrs: TensorType("int64", ()), _settled_numpy, Host(),
         formula="n, computed before the sizes of what follows are looked at",
-        facts={"by_values": True, "folds": False},
+        facts={"by_values": True, "folds": False, "widens": False},
     )
 )  # fmt: skip

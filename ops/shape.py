@@ -51,10 +51,11 @@ _make_vector = declare(
     Op(
         "make_vector",
         _make_vector_infer,
-        lambda *a: np.array(a) if a else np.zeros(0, "int64"),
+        lambda *a: np.stack(a) if a else np.zeros(0, "int64"),
         Library("join"),
         vjp=_make_vector_vjp,
         formula="scalars as a vector",
+        facts={"widens": False},
     )
 )
 

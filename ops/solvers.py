@@ -264,10 +264,19 @@ def solve_upper_triangular(a: Any, b: Any) -> Variable:
 
 def _lstsq_infer(args: Sequence[Variable], attrs: Attrs) -> TensorType:
     a, b = args
-    (m, n), (rows, k) = a.type.shape, b.type.shape
+    (m, n), (rows, k) = a.type.shape[-2:], b.type.shape[-2:]
     if None not in (m, rows) and m != rows:
         raise ShapeError(f"{m} equations and a right-hand side of {rows} rows")
-    return TensorType(a.dtype, (n, k))
+    return TensorType(a.dtype, (*broadcast_shape([a.type.shape[:-2], b.type.shape[:-2]]), n, k))
+
+
+def _lstsq_numpy(a: Any, b: Any, rcond: float | None) -> Any:
+    front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (np.broadcast_to(x, front + x.shape[-2:]) for x in (a, b))
+    found = np.empty((*front, a.shape[-1], b.shape[-1]), np.result_type(a, b))
+    for k in np.ndindex(front):
+        found[k] = np.linalg.lstsq(a[k], b[k], rcond)[0]
+    return found
 
 
 def _lstsq_vjp(
@@ -275,27 +284,27 @@ def _lstsq_vjp(
 ) -> tuple[Variable, ...]:
     """The result is ``pinv(a) b``."""
     p = pinv(a, rcond)
-    return pull_pinv(product(g, turned(b)), p, a), product(turned(p), g)
+    pulled = sum_like(product(g, turned(b)), p)
+    return pull_pinv(pulled, p, a), sum_like(product(turned(p), g), b)
 
 
 _lstsq = declare_host(
-    "lstsq", _lstsq_infer, lapack(lambda a, b, rcond: np.linalg.lstsq(a, b, rcond)[0]),
-    _lstsq_vjp, "the shortest x that makes |a x - b| smallest",
+    "lstsq", _lstsq_infer, lapack(_lstsq_numpy), _lstsq_vjp,
+    "the shortest x that makes |a x - b| smallest",
 )  # fmt: skip
 
 
 def _rank_numpy(a: Any, rcond: float | None) -> Any:
-    if a.dtype == np.float16:
-        a = a.astype("float32")
     if rcond is None:
-        rcond = np.finfo(a.dtype).eps * max(a.shape)
+        rcond = np.finfo(a.dtype).eps * max(a.shape[-2:])
     s = np.linalg.svd(a, compute_uv=False)
-    return np.asarray((s > rcond * s.max(initial=0)).sum(), "int64")
+    least = rcond * s.max(axis=-1, initial=0, keepdims=True)
+    return np.asarray((s > least).sum(-1), "int64")
 
 
 _rank = declare_host(
-    "lstsq_rank", lambda args, attrs: TensorType("int64", ()), _rank_numpy, None,
-    "how many singular values count",
+    "lstsq_rank", lambda args, attrs: TensorType("int64", args[0].type.shape[:-2]), _rank_numpy,
+    None, "how many singular values count",
 )  # fmt: skip
 
 
@@ -306,8 +315,8 @@ def lstsq(
 
     Parameters
     ----------
-    a : matrix
-    b : vector or matrix
+    a : matrix, or stack of them
+    b : vector, matrix, or stack of matrices
     rcond : float, optional
         Singular values below this part of the largest count as 0; precision by default.
 
@@ -324,11 +333,9 @@ def lstsq(
     [2.0]
     """
     left, right, flat = _with_columns("lstsq", a, b)
-    if left.ndim != 2 or right.ndim != 2:
-        raise ShapeError(f"lstsq takes one matrix, not {describe(left)}", at=user_frames())
     attrs = {"rcond": None if rcond is None else float(rcond)}
     x = apply(_lstsq, (left, right), attrs)
-    residuals = sum_(sqr(right - product(left, x)), axis=0)  # type: ignore[operator]
+    residuals = sum_(sqr(right - product(left, x)), axis=-2)  # type: ignore[operator]
     rank = apply(_rank, (left,), attrs)
     return uncolumn(x) if flat else x, residuals, rank, svd(left, compute_uv=False)
 

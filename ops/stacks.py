@@ -16,6 +16,7 @@ from graphc.core.errors import ShapeError
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
 from graphc.core.op import Host, Op, apply, declare
 from graphc.ops.broadcast import sum_like
+from graphc.ops.complexes import conj
 from graphc.ops.convert import need, operands
 from graphc.ops.elementwise import broadcast_shape, cast, eq, ge, gt, switch, zeros_of
 from graphc.ops.linalg import matrix_product
@@ -63,12 +64,10 @@ def declare_host(
 
 
 def lapack(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A meaning that works in float32 where LAPACK has no float16, in the operands' dtype."""
+    """A meaning whose result has the operands' dtype."""
 
     def meaning(*args: Any, **attrs: Any) -> Any:
         dtype = np.result_type(*args)
-        if dtype == np.float16:
-            args = tuple(np.asarray(a, "float32") for a in args)
         found = np.asarray(function(*args, **attrs))
         return found.astype(dtype, copy=False) if found.dtype.kind == "f" else found
 
@@ -110,7 +109,7 @@ _matmul = declare(
     Op(
         "stack_product", _matmul_infer, np.matmul, Host(),
         vjp=lambda g, out, a, b: (
-            sum_like(product(g, turned(b)), a), sum_like(product(turned(a), g), b)
+            sum_like(product(g, adjoint(b)), a), sum_like(product(adjoint(a), g), b)
         ),
         formula="sum over k of a[..., i, k] b[..., k, j]",
     )
@@ -131,6 +130,11 @@ def product(*factors: Variable) -> Variable:
 def turned(x: Variable) -> Variable:
     """Every matrix transposed."""
     return dimshuffle(x, *range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+
+
+def adjoint(x: Variable) -> Variable:
+    """Every matrix transposed and conjugated."""
+    return conj(turned(x))
 
 
 def column(x: Variable) -> Variable:

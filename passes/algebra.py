@@ -30,7 +30,7 @@ def scalar_of(variable: Variable) -> Number | None:
     """
     if not isinstance(variable, Constant) or variable.ndim:
         return None
-    return variable.data[()]
+    return None if variable.dtype == "bfloat16" else variable.data[()]
 
 
 def split(node: Variable) -> tuple[Variable, Number] | None:

@@ -28,6 +28,7 @@ from graphc.core.node import (
     user_frames,
 )
 from graphc.core.op import NullGradient
+from graphc.core.packed import Packed, differentiable
 from graphc.ops.broadcast import broadcast_like, sum_like, zeros_like
 from graphc.ops.complexes import conj, real
 from graphc.ops.convert import as_variable
@@ -78,6 +79,12 @@ def grad(
     >>> float(graphc.grad(x**3, x).eval({x: 2.0}))
     12.0
     """
+    if any(isinstance(w, Packed) for w in (wrt if isinstance(wrt, list | tuple) else [wrt])):
+        dense = grad(cost, differentiable(wrt), differentiable(consider_constant),
+                     disconnected_inputs, add_names, differentiable(known_grads),
+                     return_disconnected, null_gradients)  # fmt: skip
+        return _repacked(wrt, dense)
+    consider_constant, known_grads = differentiable(consider_constant), differentiable(known_grads)
     single = isinstance(wrt, Variable)
     targets: list[Variable] = [wrt] if isinstance(wrt, Variable) else list(wrt)
     seeds = _seeds(cost, known_grads)
@@ -99,6 +106,15 @@ def grad(
     if single:
         return results[0]
     return tuple(results) if isinstance(wrt, tuple) else results
+
+
+def _repacked(wrt: Any, found: Any) -> Any:
+    """The gradients of packed variables in the form of these."""
+    if isinstance(wrt, Packed):
+        return None if found is None else wrt.with_values(found)
+    if isinstance(wrt, list | tuple):
+        return type(wrt)(_repacked(w, g) for w, g in zip(wrt, found))
+    return found
 
 
 def _keep_inputs(targets: list[Variable], results: list[Any]) -> list[Any]:

@@ -165,7 +165,8 @@ class Binder:
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
         if is_native_loop(t.node):
-            loop = self.loops[t] = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
+            loop = plan_loop(t.members, self.sized.interner, self.layouts, self._bind)
+            self.loops[t] = loop
             t.members = loop.results
             self.outputs[t] = loop.results
         found = {}

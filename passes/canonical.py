@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from graphc.core import dtypes
-from graphc.core.node import Variable
+from graphc.core.node import Variable, safely
 from graphc.core.op import OPS
 from graphc.core.pattern import Rule, Sides, Truth, rewrites, rule, uniform_value
 from graphc.ops.broadcast import alloc, ones_like
@@ -322,7 +320,7 @@ def holds_exactly(dtype: str, values_of: str) -> bool:
     """Whether all values of one dtype are values of another."""
     if values_of in ("int64", "uint64") and dtypes.is_continuous(dtype):
         return False
-    return np.can_cast(values_of, dtype, "safe")
+    return safely(values_of, dtype)
 
 
 @rewrites("cast", on=("cast",))

@@ -1,8 +1,9 @@
 """Convolutions as steps: where every pixel and every tap of a filter lies, as a table.
 
-The kernels know nothing of strides, dilation or padding. A padded image is a row of pixels; the
-sum for an output is over pixels at its place plus the place of each tap. What each number of a
-table means stands in `runtime/contraction/convolve.py`.
+The kernels know nothing of strides, dilation or padding, nor of how many axes an image has. A
+padded image (or volume) is a row of pixels; the sum for an output is over pixels at its place
+plus the place of each tap. What each number of a table means stands in
+`runtime/contraction/convolve.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,16 @@ from graphc.ops.conv import border_of
 from graphc.passes.layout import Layout, shape_of
 from graphc.passes.lower import BLAS_DTYPES, itemsize
 
-OPS = ("conv2d", "conv2d_grad_input", "conv2d_grad_weight")
+KINDS = {
+    f"conv{axes}d{suffix}": kind
+    for axes in (2, 3)
+    for suffix, kind in (("", "forward"), ("_grad_input", "input"), ("_grad_weight", "weight"))
+}
+"""Of each op that has kernels, what it computes."""
 BLOCK_BYTES = 64  # of a pixel of a block of images
 TILE = 16  # the most rows or columns that a tile has
 FEW = 4  # images; fewer leave most of a block empty
+MANY = 8  # images; from there on blocks serve groups of one channel too
 _WORTH = 0.15  # of the work: what phases for the edges of an image have to save
 SMALL = 2e7  # operations that are done soon, however empty blocks are
 
@@ -39,14 +47,14 @@ class Geometry:
     kernel: tuple[int, ...]
     made: tuple[int, ...]
     pads: tuple[tuple[int, int], ...]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
 
     @property
     def flops(self) -> float:
         per_group = self.channels // self.groups
-        pixels = self.made[0] * self.made[1] * self.kernel[0] * self.kernel[1]
+        pixels = prod(self.made) * prod(self.kernel)
         return 2.0 * self.images * self.filters * per_group * pixels
 
 
@@ -60,17 +68,44 @@ class Request:
     n: int
 
 
+@dataclass(frozen=True)
+class Depthwise:
+    """What a kernel that goes plane by plane is made of."""
+
+    kind: str
+    dtype: str
+    adjacent: bool
+    other_adjacent: bool
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pad: tuple[int, ...]
+
+
 @dataclass
 class _Frame:
     """A padded block of images: its extents, and where the image's first pixel is."""
 
     channels: int
-    size: tuple[int, int]
-    start: int
+    size: tuple[int, ...]
+    before: tuple[int, ...]
 
     @property
     def plane(self) -> int:
-        return self.size[0] * self.size[1]
+        return prod(self.size)
+
+    @property
+    def start(self) -> int:
+        return self.at(self.before)
+
+    @property
+    def steps(self) -> list[int]:
+        """How far neighbours along each axis are from each other."""
+        return [prod(self.size[a + 1 :]) for a in range(len(self.size))]
+
+    def at(self, place: Sequence[int], channel: int = 0) -> int:
+        """The position of a pixel."""
+        return channel * self.plane + sum(i * step for i, step in zip(place, self.steps))
 
     @property
     def total(self) -> int:
@@ -90,10 +125,16 @@ class Work:
 
 def is_native(v: Variable) -> bool:
     """Whether a convolution of known sizes has a kernel that is better than NumPy."""
-    if v.op is None or v.op.name not in OPS or v.dtype not in BLAS_DTYPES:
+    if v.op is None or v.op.name not in KINDS or v.dtype not in BLAS_DTYPES:
         return False
     found = geometry(v)
-    return found.images >= FEW or found.flops < SMALL
+    return (found.images >= FEW or found.flops < SMALL) and not by_plane(found)
+
+
+def by_plane(g: Geometry) -> bool:
+    """Whether to go plane by plane: groups are of one channel, of images, and blocks of images
+    would be mostly empty."""
+    return len(g.size) == 2 and 1 < g.channels == g.groups and g.images < MANY
 
 
 def geometry(v: Variable) -> Geometry:
@@ -101,10 +142,10 @@ def geometry(v: Variable) -> Geometry:
     assert v.op is not None
     first, second = (shape_of(a) for a in v.args[:2])
     x, w, y = {
-        "conv2d": (first, second, shape_of(v)),
-        "conv2d_grad_input": (shape_of(v), second, first),
-        "conv2d_grad_weight": (first, shape_of(v), second),
-    }[v.op.name]
+        "forward": (first, second, shape_of(v)),
+        "input": (shape_of(v), second, first),
+        "weight": (first, shape_of(v), second),
+    }[KINDS[v.op.name]]
     pads = border_of(v.attrs["border"], w[2:], v.attrs["dilation"])
     return Geometry(
         x[0], x[1], w[0], x[2:], w[2:], y[2:], pads, v.attrs["stride"], v.attrs["dilation"],
@@ -116,10 +157,10 @@ def work_of(v: Variable, filters: Layout | None) -> Work:
     """The tables and scratch memory of a convolution; `filters` where it has an operand so."""
     g, size = geometry(v), itemsize(v.dtype)
     assert v.op is not None
-    if v.op.name == "conv2d_grad_weight":
+    if KINDS[v.op.name] == "weight":
         return _correlation(g, v.dtype, size)
     assert filters is not None
-    made = _forward if v.op.name == "conv2d" else _backward
+    made = _forward if KINDS[v.op.name] == "forward" else _backward
     return made(g, v.dtype, size, filters.strides)
 
 
@@ -128,10 +169,11 @@ def work_of(v: Variable, filters: Layout | None) -> Work:
 
 def _forward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
     frame = _input_frame(g)
-    taps, weights = [], []
-    for c, r, s in product(range(g.channels // g.groups), *map(range, g.kernel)):
-        taps.append(c * frame.plane + r * g.dilation[0] * frame.size[1] + s * g.dilation[1])
-        weights.append(c * w[1] + r * w[2] + s * w[3])
+    taps = _taps(g, frame)
+    weights = [
+        sum(i * step for i, step in zip(at, w[1:]))
+        for at in product(range(g.channels // g.groups), *map(range, g.kernel))
+    ]
     at = _places(g, frame)
     phase = taps, weights, at, list(range(len(at)))
     m, channels = g.filters // g.groups, g.channels // g.groups
@@ -142,23 +184,24 @@ def _forward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
 
 def _backward(g: Geometry, dtype: str, size: int, w: Sequence[int]) -> Work:
     """Each axis falls into phases of pixels that meet the same taps."""
-    axes = [_phases(g, a, split=a == 0) for a in (0, 1)]
+    every = range(len(g.size))
+    axes = [_phases(g, a, split=a == 0) for a in every]
     before, extents = [], []
-    for a in (0, 1):
+    for a in every:
         reached = [i + t for at, taps in axes[a] for _, i in taps for t in (0, len(at) - 1)]
         before.append(max(0, -min(reached, default=0)))
         extents.append(before[a] + max(g.made[a], max(reached, default=0) + 1))
-    frame = _Frame(g.filters, (extents[0], extents[1]), before[0] * extents[1] + before[1])
-    per_group, width = g.filters // g.groups, extents[1]
+    frame = _Frame(g.filters, tuple(extents), tuple(before))
+    image, per_group = _Frame(1, g.size, ()), g.filters // g.groups
     phases = []
-    for (rows, row_taps), (columns, column_taps) in product(*axes):
+    for phase in product(*axes):
         taps, weights = [], []
-        for k, (r, i), (s, j) in product(range(per_group), row_taps, column_taps):
-            taps.append(k * frame.plane + i * width + j)
-            weights.append(k * w[0] + r * w[2] + s * w[3])
-        at = [(i + before[0]) * width + j + before[1]
-              for i, j in product(range(len(rows)), range(len(columns)))]  # fmt: skip
-        to = [i * g.size[1] + j for i, j in product(rows, columns)]
+        for k, meeting in product(range(per_group), list(product(*(t for _, t in phase)))):
+            taps.append(frame.at([i for _, i in meeting], k))
+            weights.append(k * w[0] + sum(r * step for (r, _), step in zip(meeting, w[2:])))
+        numbers = product(*(range(len(pixels)) for pixels, _ in phase))
+        at = [frame.start + frame.at(i) for i in numbers]
+        to = [image.at(i) for i in product(*(pixels for pixels, _ in phase))]
         phases.append((taps, weights, at, to))
     m = g.channels // g.groups
     return _filtered(
@@ -210,7 +253,7 @@ def _filtered(
     dtype: str, size: int, frame: _Frame, phases: Sequence[tuple[list[int], ...]], groups: int,
     per_group: int, filter_step: int, m: int, filter_row: int, made: Sequence[int],
 ) -> Work:  # fmt: skip
-    pixels = made[0] * made[1]
+    pixels = prod(made)
     deep = sum(len(taps) for taps, *_ in phases)
     scratch = [
         frame.total * BLOCK_BYTES, deep * groups * (m + TILE) * size,
@@ -235,12 +278,9 @@ def _filtered(
 
 
 def _correlation(g: Geometry, dtype: str, size: int) -> Work:
-    frame, upper = _input_frame(g), _Frame(g.filters, (g.made[0], g.made[1]), 0)
+    frame, upper = _input_frame(g), _Frame(g.filters, g.made, (0,) * len(g.made))
     per_group, m = g.channels // g.groups, g.filters // g.groups
-    taps = [
-        c * frame.plane + r * g.dilation[0] * frame.size[1] + s * g.dilation[1]
-        for c, r, s in product(range(per_group), *map(range, g.kernel))
-    ]
+    taps = _taps(g, frame)
     at, q = _places(g, frame), len(taps)
     scratch = [
         frame.total * BLOCK_BYTES, upper.total * BLOCK_BYTES,
@@ -252,32 +292,42 @@ def _correlation(g: Geometry, dtype: str, size: int) -> Work:
 
 
 def _input_frame(g: Geometry) -> _Frame:
-    (top, bottom), (left, right) = g.pads
-    size = g.size[0] + top + bottom, g.size[1] + left + right
-    return _Frame(g.channels, size, top * size[1] + left)
+    size = tuple(n + sum(pad) for n, pad in zip(g.size, g.pads))
+    return _Frame(g.channels, size, tuple(before for before, _ in g.pads))
+
+
+def _taps(g: Geometry, frame: _Frame) -> list[int]:
+    """From a window's beginning to each of its elements, channel by channel."""
+    spread = [
+        frame.at([i * d for i, d in zip(at, g.dilation)]) for at in product(*map(range, g.kernel))
+    ]
+    return [c * frame.plane + n for c in range(g.channels // g.groups) for n in spread]
 
 
 def _places(g: Geometry, frame: _Frame) -> list[int]:
     return [
-        i * g.stride[0] * frame.size[1] + j * g.stride[1]
-        for i, j in product(*map(range, g.made))
+        frame.at([i * stride for i, stride in zip(at, g.stride)])
+        for at in product(*map(range, g.made))
     ]
 
 
 # --- the step -------------------------------------------------------------------------
 
 
+LEVELS = 4  # of the loops that pack images; `SOURCE_WORDS` counts the words of a source
+SOURCE_WORDS = 3 * LEVELS + 3
+
+
 def _source(layout: Layout, address: Word, frame: _Frame) -> list[Word]:
     """The words of a value's packing; neighbouring axes without zeros between are one."""
-    _, planes, rows, columns = layout.shape
-    image, plane, row, column = layout.strides
-    to_plane, to_row = frame.plane, frame.size[1]
-    if to_row == columns and row == columns * column:
-        rows, columns = 1, rows * columns
-        if to_plane == columns and plane == columns * column:
-            planes, columns = 1, planes * columns
-    return [address, image, planes, plane, rows, row, columns, column, frame.start, to_plane,
-            to_row, frame.total]  # fmt: skip
+    levels = list(zip(layout.shape[1:], layout.strides[1:], (frame.plane, *frame.steps)))
+    count, step, to = levels.pop()
+    while levels and levels[-1][1:] == (count * step, count * to):
+        count *= levels.pop()[0]
+    levels = [(1, 0, 0)] * (LEVELS - 1 - len(levels)) + levels + [(count, step, to)]
+    extents = [n for count, step, _ in levels for n in (count, step)]
+    targets = [to for *_, to in levels[:-1]]
+    return [address, layout.strides[0], *extents, frame.start, *targets, frame.total]
 
 
 def convolution_step(
@@ -308,7 +358,7 @@ def convolution_step(
 
 def operand_words(work: Work) -> tuple[int, int]:
     """Which words of the step are the addresses of the first and of the second operand."""
-    return (0, 12) if work.request.kind == "correlate" else (0, 13)
+    return (0, SOURCE_WORDS if work.request.kind == "correlate" else SOURCE_WORDS + 1)
 
 
 def _by(size: Sequence[Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import GraphError
 from graphc.core.node import Constant, Variable
 from graphc.core.op import Generator, Host, View
@@ -36,7 +37,7 @@ def fold_constants(node: Variable) -> Variable | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            result = np.asarray(op.numpy(*values, **node.attrs), dtype=node.dtype)
+            result = dtypes.convert(op.numpy(*values, **node.attrs), node.dtype)
     except (GraphError, ValueError, IndexError, ZeroDivisionError):
         return None
     if result.shape != node.type.shape:

@@ -10,7 +10,7 @@ from graphc.core.op import Gather, Generator, Reduction, Scalar
 from graphc.passes.layout import shape_of
 
 NATIVE = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-          "float32", "float64")  # fmt: skip
+          "float16", "bfloat16", "float32", "float64")  # fmt: skip
 
 AxisMap = tuple[int | None, ...]
 

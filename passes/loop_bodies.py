@@ -6,7 +6,7 @@ consist of the same nodes, and equal loops over equal operands are one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Loop
@@ -28,13 +28,23 @@ def loops_of(order: Iterable[Variable]) -> dict[tuple[Loop, tuple[Variable, ...]
     return found
 
 
+def all_nodes(roots: Iterable[Variable]) -> Iterator[Variable]:
+    """Everything that roots need, in the bodies of loops, too."""
+    order = toposort(roots)
+    yield from order
+    for (loop, _), results in loops_of(order).items():
+        yield from all_nodes([*loop.results, *traced(results)])
+
+
 def traced(results: Iterable[Variable]) -> list[Variable]:
     """The inner variables of which rows are asked for, each once."""
     wanted = (scan.wanted_of(v) for v in results)
     return list(dict.fromkeys(which for of, which in wanted if of == "rows"))
 
 
-def leaf(interner: Interner, number: int, like: Variable, type: TensorType | None = None) -> Variable:
+def leaf(
+    interner: Interner, number: int, like: Variable, type: TensorType | None = None
+) -> Variable:
     """The leaf number so and so of any loop's body."""
     kind = like.type if type is None else type
     key = ("leaf of a loop", number, kind)

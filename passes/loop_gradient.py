@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from graphc.core.loop import Loop, Operands, State
 from graphc.core.node import Constant, Variable
+from graphc.core.op import static_int
 from graphc.ops import scan
 from graphc.ops.broadcast import broadcast_like, zeros_like
 from graphc.ops.elementwise import add, le, minimum, sub, switch
@@ -20,6 +21,7 @@ from graphc.ops.join import concatenate, stack
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, expand_axes
 from graphc.passes.loop_values import Values, active_states, other_loop_operands
+from graphc.passes.stacking import is_zero
 
 Reverse = Callable[..., dict[Variable, Variable]]
 Cotangents = Mapping[Variable, Variable]
@@ -73,7 +75,7 @@ class _Pull:
         for v, g in cotangents.items():
             of, which = scan.wanted_of(v)
             if of == "rows":
-                self.row_parts.setdefault(which, []).append(g)
+                self._read_rows(which, g)
             elif of == "final":
                 self.ends.setdefault(which, []).append(g)
             elif of == "history":
@@ -84,6 +86,19 @@ class _Pull:
                 next = self.loop.states[which].next
                 self.row_parts.setdefault(next, []).append(getitem(g, new))
                 self.starts.setdefault(which, []).append(getitem(g, old))
+
+    def _read_rows(self, v: Variable, g: Variable) -> None:
+        """The adjoint of rows; what comes from the last row alone starts a state's adjoint.
+
+        Most losses read the last state only: no zeros are kept for all the others.
+        """
+        k = next((k for k, s in enumerate(self.loop.states) if s.next is v and s.back == 1), None)
+        for term in _terms(g):
+            last = None if k is None or self.loop.reverse else _of_last_row(term)
+            if last is None:
+                self.row_parts.setdefault(v, []).append(term)
+            else:
+                self.ends.setdefault(k, []).append(expand_axes(last, [0]))  # type: ignore[arg-type]
 
     def run(self) -> list[tuple[Variable, Variable]]:
         loop, given = self.loop, self.given
@@ -182,9 +197,9 @@ class _Pull:
                 g = stack([parts[row] for row in range(len(window))])
                 results.append((a, self._unless_cut(_total([g, *self.starts.get(k, [])]))))
             first += len(window)
-        for k, parts in self.starts.items():
+        for k, from_history in self.starts.items():
             if k not in self.windows and self.given.initials[k] in self.on_path:
-                results.append((self.given.initials[k], _total(parts)))
+                results.append((self.given.initials[k], _total(from_history)))
         return results
 
     # --- truncation -----------------------------------------------------------------------
@@ -212,6 +227,29 @@ class _Pull:
             return g
         reached = le(self.given.steps, Constant(self.loop.truncate, "int64"))
         return switch(reached, g, zeros_like(g))
+
+
+def _terms(g: Variable) -> list[Variable]:
+    """The terms of a sum."""
+    found: list[Variable] = []
+    stack = [g]
+    while stack:
+        v = stack.pop()
+        if v.op is not None and v.op.name == "add" and all(a.ndim == v.ndim for a in v.args):
+            stack.extend(v.args)
+        else:
+            found.append(v)
+    return found
+
+
+def _of_last_row(g: Variable) -> Variable | None:
+    """The gradient of ``rows[-1]``, if `g` is that in an array of zeros."""
+    if g.op is None or g.op.name != "update_subtensor" or not is_zero(g.args[0]):
+        return None
+    value, window = g.args[1], g.attrs["window"]
+    if window[0] != ("i", 0) or any(e != ("a",) for e in window[1:]):
+        return None
+    return value if static_int(g.args[2]) == -1 and value.ndim == g.ndim - 1 else None
 
 
 def _total(parts: Sequence[Variable]) -> Variable:

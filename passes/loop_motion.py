@@ -9,7 +9,7 @@ too. States that nobody reads go away.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from graphc.core.dtypes import is_discrete
 from graphc.core.graph import Graph, Interner, ancestors, depending_on, toposort, users
@@ -21,6 +21,7 @@ from graphc.ops.broadcast import alloc
 from graphc.ops.elementwise import add, copy_
 from graphc.ops.index import getitem
 from graphc.ops.reduce import sum as sum_
+from graphc.ops.shape import dim
 from graphc.passes.loop_bodies import Found, imported, loops_of
 from graphc.passes.stacking import Stacked, Stacker, is_zero
 
@@ -112,7 +113,7 @@ class Mover:
         self.order = toposort([*loop.results, *wanted])
         self.carried = depending_on(self.order, self.reads)
         self.core = self._core()
-        self.pending: dict[tuple[str, object], Variable] = {}  # results of the new loop
+        self.pending: dict[tuple[str, Any], Variable] = {}  # results of the new loop
         self.hoisted: dict[Variable, Variable] = {}  # leaves in the places of what moves out
         self.extra: list[tuple[State, Variable]] = []  # accumulators, with their initial values
         self.stacker = Stacker(self._base, self.steps)
@@ -157,12 +158,12 @@ class Mover:
         start = -tap if self.loop.reverse else state.back + tap
         return getitem(whole, slice(start, add(self.steps, Constant(start, "int64"))))
 
-    def _result(self, of: str, which: object, row: TensorType, more: int) -> Variable:
+    def _result(self, of: str, which: Any, row: TensorType, more: int) -> Variable:
         """A stand-in for rows of the new loop, which isn't there yet."""
         n = self.steps.data.item() + more if isinstance(self.steps, Constant) else None
         return self._stand_in(of, which, TensorType(row.dtype, (n, *row.shape)))
 
-    def _stand_in(self, of: str, which: object, type: TensorType) -> Variable:
+    def _stand_in(self, of: str, which: Any, type: TensorType) -> Variable:
         return self.pending.setdefault((of, which), Variable(type, where=()))
 
     # --- the parts ----------------------------------------------------------------------
@@ -237,7 +238,7 @@ class Mover:
         value, is_stacked = base
         if is_stacked:
             return value
-        return alloc(value, self.steps, *value.shape)  # type: ignore[attr-defined]
+        return alloc(value, self.steps, *(dim(value, k) for k in range(value.ndim)))
 
     def _has_product(self, v: Variable) -> bool:
         cone = _values_for(v, self.core)
@@ -251,7 +252,8 @@ class Mover:
             if found is not None:
                 return found
         if v not in self.carried or (v not in self.core and self._has_product(v)):
-            return None  # the rows are computed outside
+            if self.stacker.of(v) is not None:
+                return None  # the rows are computed outside
         if v in self.core and self._base(v) is None:
             return None
         return self._accumulated(v, axes)
@@ -290,34 +292,35 @@ class Mover:
         make = self._inside()
         reads = {r: k for k, s in enumerate(states) for r in s.reads}
         while True:
-            roots = [*until, *traced, *(states[k].next for k in live)]  # type: ignore[list-item]
+            roots = [*until, *traced, *(states[k].next for k in live)]
             new = make(roots)
             touched = {reads[v] for v in ancestors(new) if v in reads}
             if touched <= live:
                 break
             live |= touched
-        order = sorted(live)  # type: ignore[type-var]
-        nexts = make([states[k].next for k in order])  # type: ignore[index]
-        rows = make(traced)  # type: ignore[arg-type]
+        order = sorted(live)
+        nexts = make([states[k].next for k in order])
+        rows = make(traced)
         condition = make(until)
         inside = ancestors([*nexts, *rows, *condition])
-        slices, constants = [], []
+        slices: list[tuple[Variable, Variable]] = []
+        constants: list[tuple[Variable, Variable]] = []
         for leaf, (value, is_stacked) in self.outside.items():
             if leaf in inside:
                 (slices if is_stacked else constants).append((leaf, value))
         loop = Loop(
             tuple(v for v, _ in slices),
-            tuple(State(states[k].taps, states[k].reads, n, states[k].shared)  # type: ignore[index]
+            tuple(State(states[k].taps, states[k].reads, n, states[k].shared)
                   for k, n in zip(order, nexts)),
             tuple(v for v, _ in constants), condition[0] if condition else None,
             self.loop.reverse, self.loop.truncate, self.loop.recompute, self.loop.name,
             self.loop.where,
         )  # fmt: skip
         args = Operands(
-            self.steps, tuple(v for _, v in slices), tuple(initials[k] for k in order),  # type: ignore[index]
+            self.steps, tuple(v for _, v in slices), tuple(initials[k] for k in order),
             tuple(v for _, v in constants),
         ).all  # fmt: skip
-        return self._results(loop, args, dict(zip(traced, rows)), order, wanted, found, interner)  # type: ignore[arg-type]
+        return self._results(loop, args, dict(zip(traced, rows)), order, wanted, found, interner)
 
     def _inside(self) -> Callable[[Sequence[Variable]], list[Variable]]:
         """Rebuilds values of the body over what has been hoisted."""
@@ -337,22 +340,22 @@ class Mover:
 
     def _results(
         self, loop: Loop, args: tuple[Variable, ...], rows: dict[Variable, Variable],
-        order: list[int], wanted: dict[tuple[str, object], Variable],
+        order: list[int], wanted: dict[tuple[str, Any], Variable],
         found: dict[Variable, Variable], interner: Interner,
     ) -> dict[Variable, Variable]:  # fmt: skip
-        canonical: Found = imported(interner, lambda v, a: apply(v.op, a, v.attrs))(  # type: ignore[arg-type]
+        canonical: Found = imported(interner, _again)(
             loop, list(rows.values()), args
         )
         new, inner = canonical
         done: dict[Variable, Variable] = {}
         for (of, which), stand_in in wanted.items():
             if of == "rows":
-                done[stand_in] = scan.rows(new, args, inner[rows[which]])  # type: ignore[index]
+                done[stand_in] = scan.rows(new, args, inner[rows[which]])
             elif of == "count":
                 done[stand_in] = scan.count(new, args)
             else:
                 make = scan.history if of == "history" else scan.final
-                done[stand_in] = make(new, args, order.index(which))  # type: ignore[arg-type]
+                done[stand_in] = make(new, args, order.index(which))
         roots = list(found.values())
         with building_with(interner):
             interner.rebuild(toposort(roots, leaves=frozenset(done)), done)
@@ -371,6 +374,11 @@ def _values_for(v: Variable, leaves: Collection[Variable] = ()) -> set[Variable]
         if u.op is not None and u not in leaves:
             stack += [a for k, a in enumerate(u.args) if k not in u.op.shape_only]
     return found
+
+
+def _again(v: Variable, args: tuple[Variable, ...]) -> Variable:
+    assert v.op is not None
+    return apply(v.op, args, v.attrs)
 
 
 def _added(total: Variable, part: Variable) -> Variable:

@@ -235,7 +235,7 @@ def kernel_step(
         else:
             value = nest.constants[name]
             dtype = dict(kernel.constants)[name]
-            words.append(Real(float(value)) if dtype in BLAS_DTYPES else as_word(int(value)))
+            words.append(Real(float(value)) if dtype in dtypes.FLOATS else as_word(int(value)))
     high = nest.extents[0] if nest.extents and (kernel.outer or splittable) else 1
     return Step(
         "kernel", launch.label, words, 0, high, kernel=kernel, nodes=launch.nodes,
@@ -284,5 +284,5 @@ def constant_scalar(a: Variable) -> Any | None:
     """The number that a variable is a broadcast of, or None."""
     source, _ = trace(a)
     if isinstance(source, Constant) and source.data.size == 1:
-        return source.data.reshape(-1)[0].item()
+        return dtypes.number(source.data)
     return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.core import dtypes
 from graphc.core.kernel import (
     Accumulator,
     Operand,
@@ -118,7 +119,7 @@ class Operands:
 
         But sizes keep their own: which of them are equal must not make another kernel.
         """
-        value = source.data.reshape(-1)[0].item()
+        value = dtypes.number(source.data)
         key = (source.dtype, site if source.dtype == "int64" else repr(value))
         name = self.constants.get(key)
         if name is None:

@@ -194,20 +194,20 @@ def _join(v: Variable) -> Found:
     return tuple(None if k == axis else n for k, n in enumerate(sizes(v.args[0])))
 
 
-def _conv2d(v: Variable) -> Found:
-    return sizes(v.args[0])[0], sizes(v.args[1])[0], None, None
+def _convolution(v: Variable) -> Found:
+    return sizes(v.args[0])[0], sizes(v.args[1])[0], *(None,) * (v.ndim - 2)
 
 
-def _conv2d_grad_input(v: Variable) -> Found:
+def _convolution_grad_input(v: Variable) -> Found:
     g, w, *size = v.args
     channels = sizes(w)[1] if v.attrs["groups"] == 1 else None
-    return sizes(g)[0], channels, size_of(size[0]), size_of(size[1])
+    return sizes(g)[0], channels, *map(size_of, size)
 
 
-def _conv2d_grad_weight(v: Variable) -> Found:
+def _convolution_grad_weight(v: Variable) -> Found:
     x, g, *size = v.args
     channels = sizes(x)[1] if v.attrs["groups"] == 1 else None
-    return sizes(g)[1], channels, size_of(size[0]), size_of(size[1])
+    return sizes(g)[1], channels, *map(size_of, size)
 
 
 def _pool(v: Variable) -> Found:
@@ -233,11 +233,16 @@ TABLE: dict[str, Callable[[Variable], Found]] = {
     **dict.fromkeys(("sum", "prod", "max", "min", "argmax", "argmin", "all", "any"), _reduced),
     **dict.fromkeys(("softmax", "logsoftmax", "update_subtensor", "scatter", "gemm"), _of_first),
     "logsumexp": _reduced,
-    "conv2d": _conv2d,
-    "conv2d_grad_input": _conv2d_grad_input,
-    "conv2d_grad_weight": _conv2d_grad_weight,
+    **dict.fromkeys(("conv2d", "conv3d"), _convolution),
+    **dict.fromkeys(("conv2d_grad_input", "conv3d_grad_input"), _convolution_grad_input),
+    **dict.fromkeys(("conv2d_grad_weight", "conv3d_grad_weight"), _convolution_grad_weight),
     **dict.fromkeys(("pool", "pool_max"), _pool),
     "pool_grad": _pool_grad,
     "pool_max_grad": _of_first,
     "pool_max_pick": _of_second,
+    "csr_rows": lambda v: sizes(v.args[1]),
+    "csr_dot": lambda v: (None, sizes(v.args[3])[1]),
+    "csr_dot_turned": lambda v: (size_of(v.args[4]), sizes(v.args[3])[1]),
+    "csr_sampled_dot": lambda v: sizes(v.args[0]),
+    "csr_order": lambda v: sizes(v.args[0]),
 }

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphc.core import dtypes
 from graphc.core.errors import Frame, ShapeError
 from graphc.core.graph import Graph, Interner, toposort
 from graphc.core.loop import Loop, Operands
 from graphc.core.node import Constant, SharedVariable, TensorType, Variable, describe, made_at
 from graphc.core.op import Expand, apply, building_with, static_int
 from graphc.ops.broadcast import alloc
-from graphc.ops.elementwise import abs_, copy_, sub
+from graphc.ops.elementwise import abs_, cast, copy_, sub
 from graphc.ops.index import checked_index
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.scan import is_scan, state_changes
@@ -203,6 +204,26 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
     return apply(op, args, v.attrs)
 
 
+def widen(sized: Sized) -> Sized:
+    """The graph with float32 wherever float16 and bfloat16 are computed with.
+
+    Each op's result is rounded, as its meaning says, whatever it comes to be fused with.
+    What moves values moves them as they are.
+    """
+
+    def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
+        assert v.op is not None
+        halves = any(dtypes.is_half(a.dtype) for a in args)
+        if not halves or not v.op.widens or v.attrs.get("mode") == "set":
+            return apply(v.op, args, v.attrs)
+        found = apply(v.op, [cast(a, dtypes.wide(a.dtype)) for a in args], v.attrs)
+        return cast(found, v.dtype)
+
+    if not any(dtypes.is_half(v.dtype) for v in loop_bodies.all_nodes(sized.graph.roots)):
+        return sized
+    return _rebuilt(sized, visit)
+
+
 def expand(sized: Sized) -> Sized:
     """The graph with composed ops (softmax) written out in those that have kernels."""
 
@@ -249,7 +270,9 @@ def sum_to(g: Variable, shape: tuple[int | None, ...]) -> Variable:
 
 
 # Where the operands begin that are scalars: positions of windows, coefficients of products.
-_FIRST_SCALAR = {"update_subtensor": 2, "gemm": 3}
+_FIRST_SCALAR = {
+    "update_subtensor": 2, "gemm": 3, "csr_dot": 4, "csr_dot_turned": 4, "csr_sampled_dot": 4,
+}  # fmt: skip
 
 
 def materialise(sized: Sized) -> Sized:
@@ -297,7 +320,7 @@ def _loop_operands(
     """The operands of a loop, where their rows lie in one piece."""
     given = v.attrs["loop"].split(args)
     sequences = {id(a) for a in given.sequences}
-    found = []
+    found: list[Variable] = []
     for a in args[1:]:
         value = _in_memory(a)
         if isinstance(value, Constant):

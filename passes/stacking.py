@@ -12,6 +12,7 @@ from graphc.core.graph import toposort
 from graphc.core.node import Constant, Variable, made_at
 from graphc.core.op import OPS, Reduction, Scalar, apply
 from graphc.ops.broadcast import alloc, broadcast_like
+from graphc.ops.elementwise import mul
 from graphc.ops.index import getitem
 from graphc.ops.linalg import matrix_product
 from graphc.ops.reduce import sum as sum_
@@ -145,7 +146,8 @@ def _broadcast_like(v: Variable, args: Sequence[Stacked], steps: Variable) -> Va
 def _reshape(v: Variable, args: Sequence[Stacked], steps: Variable) -> Variable | None:
     if any(is_stacked for _, is_stacked in args[1:]):
         return None
-    return reshape(args[0][0], [steps, *(a for a, _ in args[1:])])
+    sizes = [a if n is None else Constant(n, "int64") for n, (a, _) in zip(v.type.shape, args[1:])]
+    return reshape(args[0][0], [steps, *sizes])
 
 
 def _subtensor(v: Variable, args: Sequence[Stacked], steps: Variable) -> Variable | None:
@@ -180,7 +182,7 @@ def _dot(v: Variable, args: Sequence[Stacked], steps: Variable) -> Variable | No
         turned = _dot(v, [(dimshuffle(b, 0, 2, 1), True), (dimshuffle(a, 1, 0), False)], steps)
         return None if turned is None else dimshuffle(turned, 0, 2, 1)
     m, k, n = dim(a, 1), dim(a, 2), dim(b, 1)
-    return reshape(matrix_product(reshape(a, [-1, k]), b), [steps, m, n])
+    return reshape(matrix_product(reshape(a, [mul(steps, m), k]), b), [steps, m, n])
 
 
 _RULES: dict[str, Rule] = {
@@ -198,9 +200,9 @@ def _summed_dot(v: Variable, args: Sequence[Stacked], steps: Variable) -> Variab
     (a, a_stacked), (b, b_stacked) = args
     if not (a_stacked and b_stacked):
         return None
-    m, n = dim(a, 1), dim(b, 2)
-    left = reshape(dimshuffle(a, 1, 0, 2), [m, -1])
-    return matrix_product(left, reshape(b, [-1, n]))
+    m, k, n = dim(a, 1), mul(steps, dim(a, 2)), dim(b, 2)
+    left = reshape(dimshuffle(a, 1, 0, 2), [m, k])
+    return matrix_product(left, reshape(b, [k, n]))
 
 
 def _summed_mul(v: Variable, args: Sequence[Stacked], steps: Variable) -> Variable | None:

@@ -10,8 +10,12 @@ from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Scalar, Update
 from graphc.core.plan import Address, Place, Real, Step, Word, WordAddress
 from graphc.passes.blas import BLAS_DTYPES
+from graphc.passes.compressed import OPERANDS as COMPRESSED
+from graphc.passes.compressed import compressed_step, is_compressed
 from graphc.passes.convolution import convolution_step, is_native, operand_words, work_of
 from graphc.passes.copies import copy_nest, scatter_nest
+from graphc.passes.depthwise import WORDS as DEPTHWISE_WORDS
+from graphc.passes.depthwise import depthwise_step, is_depthwise
 from graphc.passes.group import NATIVE, Group, Task
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
 from graphc.passes.loop_plan import LoopPlan, loop_step
@@ -91,8 +95,12 @@ class Steps:
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
+        elif kind == "depthwise":
+            self._depthwise(t.node, found.places)
         elif kind == "pooling":
             self._pooling(t.node, found.places)
+        elif kind == "compressed":
+            self._compressed(t.node, found.places)
         elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
         elif kind == "join":
@@ -191,11 +199,24 @@ class Steps:
         step = convolution_step(v, work, layouts, addresses, places, scratch)
         self._moved(step, list(zip(operand_words(work), layouts)), places)
 
+    def _depthwise(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args[:2]]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step = depthwise_step(v, layouts, addresses, places)
+        self._moved(step, [(DEPTHWISE_WORDS * k, lay) for k, lay in enumerate(layouts)], places)
+
     def _pooling(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[: OPERANDS[v.op.name]]]  # type: ignore[union-attr]
         addresses = [self._pointer(layout, places) for layout in layouts]
         step = pooling_step(v, layouts, addresses, places)
         self._moved(step, [(WORDS * k, lay) for k, lay in enumerate(layouts)], places)
+
+    def _compressed(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        assert v.op is not None
+        layouts = [self.layouts.of(v.args[k]) for k in COMPRESSED[v.op.name]]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step, starts = compressed_step(v, layouts, addresses, places)
+        self._moved(step, list(zip(starts, layouts)), places)
 
     def _moved(
         self, step: Step, pointers: Sequence[tuple[int, Layout]], places: Mapping[Variable, Place]
@@ -317,8 +338,12 @@ def kind_of(v: Variable) -> str:
         return "product"
     if is_native(v):
         return "convolution"
+    if is_depthwise(v):
+        return "depthwise"
     if is_pooling(v):
         return "pooling"
+    if is_compressed(v):
+        return "compressed"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"
     return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"

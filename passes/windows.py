@@ -234,7 +234,8 @@ def neighbouring_updates(node: Variable) -> Variable | None:
 
 def _terms(node: Variable) -> list[Variable]:
     """The terms of a sum of tensors of one shape."""
-    found, stack = [], [node]
+    found: list[Variable] = []
+    stack = [node]
     while stack and len(found) < MOST_TERMS:
         v = stack.pop()
         if v.op is OPS["add"] and v.type == node.type and v.type.known:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphc.core.dtypes import FLOATS
 from graphc.core.kernel import (
     Accumulate,
     Accumulator,
@@ -31,7 +32,6 @@ BLOCK = 256
 ROWS = 64
 SHORT = "  # short rows"
 LANES = 128
-FLOATS = ("float32", "float64")
 COMBINE = {
     "sum": "reduce_add", "prod": "reduce_mul", "max": "reduce_max", "min": "reduce_min",
     "all": "reduce_and", "any": "reduce_or",

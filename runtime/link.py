@@ -12,7 +12,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.node import Array
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime import convolutions, natives, pooling, products
+from graphc.runtime import compressed, convolutions, depthwise, natives, pooling, products
 from graphc.runtime.buffers import allocate
 from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
@@ -73,8 +73,12 @@ def compile_step(step: Step, before: Step | None = None) -> Compiled | None:
         return products.prepare(step, before)
     if step.routine == "convolution":
         return convolutions.prepare(step)
+    if step.routine == "depthwise":
+        return depthwise.prepare(step)
     if step.routine == "pooling":
         return pooling.prepare(step)
+    if step.routine == "compressed":
+        return compressed.prepare(step)
     return None
 
 
@@ -176,7 +180,8 @@ def view_of(
     dtype: str, inputs: Sequence[Array], outputs: Sequence[Array],
 ) -> Array:  # fmt: skip
     """A NumPy view of a value's memory, for host steps."""
-    item = dtypes.numpy_dtype(dtype).itemsize
+    kind = dtypes.numpy_dtype(dtype)
+    item = kind.itemsize
     owner: Any
     if place.kind == "arena":
         owner, offset = linked.arena, offset + place.index
@@ -191,8 +196,8 @@ def view_of(
     flat = np.asarray(owner)
     start = flat.reshape(-1).view("uint8") if flat.flags.c_contiguous else flat
     return np.ndarray(
-        tuple(shape), dtype, buffer=start.data, offset=offset,
+        tuple(shape), kind, buffer=start.data, offset=offset,
         strides=tuple(s * item for s in strides),
-    ) if flat.size else np.zeros(tuple(shape), dtype)  # fmt: skip
+    ) if flat.size else np.zeros(tuple(shape), kind)  # fmt: skip
 
 

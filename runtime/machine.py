@@ -42,6 +42,11 @@ def _new_machine() -> llvm.TargetMachine:
 _target_machine = functools.cache(_new_machine)
 
 
+def is_arm() -> bool:
+    """Whether this is a 64-bit ARM processor."""
+    return llvm.get_default_triple().startswith(("aarch64", "arm64"))
+
+
 def has_masks() -> bool:
     """Whether vector instructions take masks, so that loops need no scalar rest."""
     return "+avx512vl" in host().features.split(",")

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.errors import (
     BadIndexError,
     GraphError,
@@ -73,7 +74,7 @@ def _run_together(group: Sequence[Variable], values: dict[Variable, Any]) -> Non
         lambda: op.facts["together"](arrays, first.attrs["loop"], wanted, interpret),
     )  # fmt: skip
     for v, value in zip(group, found):
-        values[v] = np.asarray(value, v.dtype)
+        values[v] = dtypes.convert(value, v.dtype)
 
 
 def _last_uses(order: Sequence[Variable], roots: Sequence[Variable]) -> dict[int, list[Variable]]:
@@ -98,7 +99,8 @@ def value_of(variable: Variable, values: Mapping[Variable, Any]) -> Array:
         return variable.storage.array
     if variable.op is None:
         raise KeyError(f"no value is given for {describe(variable)}")
-    return np.asarray(meaning(variable, [values[a] for a in variable.args]), variable.dtype)
+    found = meaning(variable, [values[a] for a in variable.args])
+    return dtypes.convert(found, variable.dtype)
 
 
 def meaning(variable: Variable, args: Sequence[Any]) -> Any:
@@ -151,4 +153,4 @@ def _operand(variable: Variable, value: Any) -> str:
     array = np.asarray(value)
     if array.ndim == 0 and array.dtype.kind in "iub":
         return f"{label} = {array.item()}"
-    return f"{label}: {array.dtype}{list(array.shape)}"
+    return f"{label}: {dtypes.name_of(array.dtype)}{list(array.shape)}"

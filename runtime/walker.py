@@ -125,7 +125,7 @@ class Walker:
                 values.append(operand)
             elif isinstance(operand[1], tuple):
                 number, shape, dtype = operand
-                values.append(np.broadcast_to(np.asarray(number, dtype), shape))
+                values.append(np.broadcast_to(dtypes.convert(number, dtype), shape))
             else:
                 address, layout, dtype, moves = operand
                 moved = self._moved(moves, given, results) * dtypes.numpy_dtype(dtype).itemsize
@@ -144,7 +144,7 @@ class Walker:
         np.copyto(
             view_of(self.linked, target.place, target.offset, shape, strides, node.dtype,
                     given, results),
-            value.astype(dtypes.numpy_dtype(node.dtype)),
+            dtypes.convert(value, node.dtype),
         )  # fmt: skip
 
     def _moved(self, moves: Any, given: list[Array], results: list[Array]) -> int:

@@ -4,10 +4,10 @@ import zlib
 
 import numpy as np
 import pytest
+from op_cases import check_derivatives, elementwise_ops
 
 import graphc
 import graphc.tensor as T
-from graphc.core import dtypes
 from graphc.core.errors import DisconnectedInputError, NullGradientError
 from graphc.core.op import OPS, Host, Op, apply
 from graphc.gradient import (
@@ -199,53 +199,10 @@ def test_jacobians_of_unknown_length_are_differentiable_and_may_be_empty():
 
 # Every op ---------------------------------------------------------------------------------------
 
-DOMAIN = {
-    "arccosh": (1.2, 3.0), "log": (0.3, 3), "log2": (0.3, 3), "log10": (0.3, 3),
-    "sqrt": (0.3, 3), "rsqrt": (0.3, 3), "arcsin": (-0.9, 0.9), "arccos": (-0.9, 0.9),
-    "arctanh": (-0.9, 0.9), "log1p": (-0.5, 3), "pow": (0.3, 2), "tan": (-1.2, 1.2),
-    "gamma": (0.5, 3), "gammaln": (0.5, 3), "psi": (0.5, 3), "erfinv": (-0.9, 0.9),
-    "erfcinv": (0.1, 1.9), "xlogx": (0.3, 3), "xlogy0": (0.3, 3),
-    "true_div": (0.5, 2), "inv": (0.5, 2), "int_div": (0.6, 0.9), "mod": (0.6, 0.9),
-}  # fmt: skip
-PIECEWISE = {"abs", "sgn", "floor", "ceil", "trunc", "rint", "round_half_away", "relu"}
-
-
-def elementwise_ops():
-    return sorted(
-        (op for op in OPS.values() if op.elementwise and op.name != "cast"),
-        key=lambda op: op.name,
-    )
-
-
-def sample(name, shape, rng):
-    low, high = DOMAIN.get(name, (-2.0, 2.0))
-    values = rng.uniform(low, high, shape)
-    if name in PIECEWISE:  # away from kinks, which are at halves and integers
-        values = np.round(values * 2) / 2 + 0.2
-    return values
-
-
-def arity(op):
-    return (
-        op.lower.template.count("{")
-        and max(k for k in range(4) if f"{{{k}}}" in op.lower.template) + 1
-    )
-
 
 @pytest.mark.parametrize("op", elementwise_ops(), ids=lambda op: op.name)
 def test_elementwise_derivatives_agree_with_differences_to_second_order(op):
-    rng = np.random.RandomState(zlib.crc32(op.name.encode()))
-    count = arity(op)
-    for shapes in ([(3,)] * count, [(2, 3), (3,), (2, 1)][:count]):
-        arrays = [sample(op.name, s, rng) for s in shapes]
-        if op.name == "switch":
-            arrays[0] = rng.rand(*shapes[0]) > 0.5
-        try:
-            result = op(*[T.constant(a) for a in arrays])
-        except graphc.GraphError:
-            continue  # for integers only
-        if dtypes.is_continuous(result.dtype):
-            check_grad(op, arrays, order=2, abs_tol=1e-5, rel_tol=1e-5)
+    check_derivatives(op)
 
 
 def _matrix(rng):
@@ -310,6 +267,12 @@ OTHERS = {
         1 / T.complex(x, x**2)
     ),
     "complex functions": lambda x: T.imag(T.exp(T.complex(x, x**2)) * T.sqrt(T.complex(x, 1))),
+    "complex products": lambda x: T.real(
+        T.dot(T.complex(x, x**2), T.complex(x, 1).T) * (1 + 2j)
+    ) + T.imag(T.matmul(T.complex(x, 1)[None], T.complex(x**2, x).T[None]))[0],
+    "complex running products": lambda x: T.imag(T.prod(T.complex(x, x**2), 1)) + T.real(
+        T.cumprod(T.complex(x, 1), 1)[:, 2] * (1 - 1j)
+    ),
     "map_rows": lambda x: T.jacobian(T.tanh(x[0] * x[1]), x) ** 2,
 }  # fmt: skip
 
@@ -345,6 +308,54 @@ def test_products_with_zeros_have_the_right_gradient():
     assert g([2.0, 0.0, 3.0]).tolist() == [0, 6, 0]
     assert g([0.0, 0.0, 3.0]).tolist() == [0, 0, 0]
     assert g([2.0, 5.0, 3.0]).tolist() == [15, 6, 10]
+
+
+def hessian_of_a_product(x, weights):
+    """Of ``sum_k w[k] prod(x[s] for s in sets[k])`` by the definition: no division."""
+    n = len(x)
+    found = np.zeros((n, n))
+    for w, members in weights:
+        for i in members:
+            for j in members - {i}:
+                found[i, j] += w * np.prod([x[k] for k in members - {i, j}])
+    return found
+
+
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_products_with_zeros_have_the_right_second_derivatives(mode):
+    v = T.dvector("v")
+    w = np.array([0.5, -1.0, 2.0, 1.5])
+    costs = {
+        "prod": (T.prod(v), [(1, set(range(4)))]),
+        "cumprod": ((T.cumprod(v) * w).sum(), [(w[k], set(range(k + 1))) for k in range(4)]),
+    }
+    for cost, weights in costs.values():
+        t = T.dvector("t")
+        gradient = T.grad(cost, v)
+        f = graphc.function([v, t], [gradient, T.hessian(cost, v), T.Rop(gradient, v, t),
+                                     T.Rop(cost, v, t)], mode=mode)  # fmt: skip
+        direction = np.array([1.0, -2.0, 0.5, 3.0])
+        for x in ([2.0, 3.0, 5.0, 7.0], [2.0, 0.0, 5.0, 7.0], [0.0, 3.0, 0.0, 7.0],
+                  [0.0, 0.0, 0.0, 7.0], [0.0] * 4):  # fmt: skip
+            first, second, pushed, along = f(x, direction)
+            by_hand = np.array([
+                sum(s * np.prod([x[j] for j in m - {k}]) for s, m in weights if k in m)
+                for k in range(4)
+            ])  # fmt: skip
+            hessian = hessian_of_a_product(x, weights)
+            np.testing.assert_allclose(first, by_hand, atol=1e-12)
+            np.testing.assert_allclose(second, hessian, atol=1e-12)
+            np.testing.assert_allclose(pushed, hessian @ direction, atol=1e-12)
+            np.testing.assert_allclose(along, by_hand @ direction, atol=1e-12)
+
+
+def test_products_over_several_axes_with_zeros_to_third_order():
+    x = np.array([[[1.0, 0.0], [2.0, 3.0]], [[0.0, 0.5], [0.0, 2.0]]])
+    weight = np.array([1.0, -2.0])
+    for build in (lambda x: (T.prod(x, (0, 2)) * weight).sum(), lambda x: T.prod(x, 1).sum(),
+                  lambda x: T.cumprod(x, 1).sum(), lambda x: T.cumprod(x).sum()):  # fmt: skip
+        check_grad(build, [x], order=3, abs_tol=1e-4)
+        check_grad(lambda v, build=build: build(v[::-1, ::-1, ::-1]), [x + 1], order=2)
 
 
 def test_ops_without_a_derivative_say_so():

@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_an_error_with_the_line():
         T.nnet.conv2d(x, w, input_shape=(None, 1, 4, 4), border_mode="full")
     with pytest.raises(ArgumentError, match="'half' keeps the size"):
         T.nnet.conv2d(x, w, border_mode="same")
-    with pytest.raises(ArgumentError, match="unshared"):
+    with pytest.raises(ShapeError, match="rank 4 is not 6"):
         T.nnet.conv2d(x, w, unshared=True)
     free = T.tensor4("free")
     f = graphc.function([free], T.nnet.conv2d(free, free.dimshuffle(1, 0, 2, 3)))

@@ -1,14 +1,48 @@
 """Pages that are written by programs say what the programs say, and every page is reachable."""
 
+import re
 from pathlib import Path
 
 import accuracy
+import foreign
+import numpy as np
+import op_table
+import theano_page
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
 def test_the_page_of_accuracies_is_that_of_the_functions():
     assert accuracy.PAGE.read_text("utf-8") == accuracy.page(), "python tests/accuracy.py"
+
+
+def test_the_table_of_ops_is_that_of_the_declarations():
+    message = "python tests/op_table.py; calls of new ops are in tests/op_examples.py"
+    assert op_table.PAGE.read_text("utf-8") == op_table.page(), message
+
+
+def test_the_page_about_theano_names_what_is_absent():
+    assert theano_page.PAGE.read_text("utf-8") == theano_page.page(), "python tests/theano_page.py"
+
+
+def test_rows_of_the_table_of_ops_are_complete():
+    rows = [r for r in op_table.PAGE.read_text("utf-8").splitlines() if r.startswith("| `")]
+    named = {name for r in rows for name in re.findall(r"`([^`]*)`", r.split(" | ")[0])}
+    assert len(rows) > 250 and {"T.exp", "T.pow", "T.nnet.relu", "stream.normal"} <= named
+    for r in rows:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", r)[1:-1]]
+        assert len(cells) == 8 and all(cells) and "unknown" not in r, r
+        assert set(cells[3].split(", ")) <= {"vjp", "jvp", "0", "no"}, r
+
+
+def test_names_in_numpy_are_names_in_numpy():
+    for entry in op_table.entries():
+        path = entry.names[0]
+        _, names, _ = foreign.names_of(path, [name.rpartition(".")[2] for name in entry.names])
+        for name in names.split(", ") if names != "—" else ():
+            found = np.random if name.startswith("Generator.") else np
+            for part in name.split("."):
+                found = getattr(found, part)
 
 
 def test_every_page_is_reached_from_an_index():

@@ -74,6 +74,11 @@ VALUES = {
     "lstsq": (part(0, L.lstsq), [TALL, RNG.rand(4, 2)], None),
     "lstsq, vector": (part(0, L.lstsq), [TALL, TALL @ V], V),
     "lstsq, residuals": (part(1, L.lstsq), [TALL, TALL], np.zeros(3)),
+    "lstsq, stacks": (
+        part(0, L.lstsq), [STACK[:, :, :2], WIDE], np.linalg.pinv(STACK[:, :, :2]) @ WIDE,
+    ),
+    "lstsq, residuals of stacks": (part(1, L.lstsq), [STACK, WIDE], np.zeros((2, 5))),
+    "lstsq, ranks": (part(2, L.lstsq), [np.stack([np.ones((3, 3)), A]), WIDE], [1, 3]),
     "lstsq, rank": (part(2, L.lstsq), [np.ones((4, 3)), TALL], 1),
     "lstsq, singular values": (part(3, L.lstsq), [TALL, TALL], svd[1]),
     "q": (part(0, L.qr), [STACK], np.linalg.qr(STACK)[0]),
@@ -151,6 +156,13 @@ def symmetric(x):
     return T.dot(x, x.T) + T.eye(3)
 
 
+def parts(z):
+    """Of complex numbers, something real that depends on both parts in its own way."""
+    weights = np.arange(1.0, 4.0)
+    return T.real(z) ** 2 * weights + T.imag(z) ** 3 * weights[::-1] + T.real(z) * T.imag(z)
+
+
+TURNING = np.array([[1.0, -2.0, 0.3], [1.5, 0.5, 0.2], [0.1, 0.4, 3.0]])  # w = 0.7 +- 1.7i, 3.1
 DERIVED = {
     "inverse": (L.matrix_inverse, [A]),
     "inverses": (L.matrix_inverse, [STACK]),
@@ -190,6 +202,15 @@ DERIVED = {
     "eighs": (part(0, L.eigh, UPLO="U"), [SPD]),
     "eigh, vectors": (part(1, L.eigh), [S]),
     "eigvalsh": (L.eigvalsh, [A, S]),
+    "eig": (lambda x: parts(L.eig(x)[0]), [A]),
+    "eig, complex": (lambda x: parts(L.eig(x)[0]), [TURNING]),
+    "eig, vectors": (lambda x: parts(L.eig(x)[1]), [A]),
+    "eig, complex vectors": (lambda x: parts(L.eig(x)[1]), [TURNING]),
+    "eigs": (lambda x: parts(L.eig(x)[1] * L.eig(x)[0][:, None, :]), [np.stack([A, TURNING])]),
+    "lstsq, stacks": (part(0, L.lstsq), [STACK[:, :, :2], WIDE]),
+    "lstsq, matrix and stack": (
+        lambda a, b: L.lstsq(a, b)[0].sum() * L.lstsq(a, b)[1], [TALL, RNG.rand(2, 4, 2)],
+    ),
     "expm": (L.expm, [A / 3]),
     "expms": (L.expm, [STACK / 3]),
     "kron": (L.kron, [V, WIDE]),

@@ -142,6 +142,71 @@ def test_gradients_of_complex_inputs_hold_both_partial_derivatives(dtype):
         np.testing.assert_allclose(gradient, by_real + 1j * by_imag, 1e-6)
 
 
+ANALYTIC = {
+    "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log, "log2": np.log2,
+    "log10": np.log10, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "arcsin": np.arcsin, "arccos": np.arccos, "arctan": np.arctan, "sinh": np.sinh,
+    "cosh": np.cosh, "tanh": np.tanh, "arcsinh": np.arcsinh, "arccosh": np.arccosh,
+    "arctanh": np.arctanh, "sqrt": np.sqrt, "rsqrt": lambda z: 1 / np.sqrt(z),
+    "reciprocal": np.reciprocal, "sqr": np.square,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_functions_of_complex_numbers_have_their_values_on_both_sides_of_their_cuts(dtype):
+    z = T.TensorType(dtype, (None,))("z")
+    parts = [0.0, -0.0, 0.3, -0.7, 2.0, -3.0]
+    at = np.array([complex(a, b) for a in parts for b in parts], dtype)
+    found = {name: graphc.function([z], getattr(T, name)(z), mode="numpy") for name in ANALYTIC}
+    native = graphc.function([z], [getattr(T, name)(z) for name in ANALYTIC], mode="native")(at)
+    for (name, numpy), other in zip(ANALYTIC.items(), native):
+        with np.errstate(all="ignore"):
+            expected = numpy(at)
+        for value in (found[name](at), other):
+            assert value.dtype == dtype
+            np.testing.assert_array_equal(value, expected, name)
+    for refused in (T.arctan2, T.nnet.softplus, T.floor, T.erf, T.maximum):
+        with pytest.raises(graphc.GraphError, match="real"):
+            refused(*(z, z)[: 2 if refused in (T.arctan2, T.maximum) else 1])
+
+
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_functions_of_complex_numbers_are_differentiated(mode):
+    """The gradient has the derivative by the real part in its own, and so for the imaginary."""
+    z, w = T.zvector("z"), T.zscalar("w")
+    built = [getattr(T, name)(z) for name in ANALYTIC]
+    built += [z**w, z**3, z**0.5, 2.0**z, z ** (1 - 2j), T.log(1 + z * z), T.tanh(z) * T.log(z + 3)]
+    costs = [T.sum(2 * T.real(y) - T.imag(y)) for y in built]
+    grads = [T.grad(cost, [z, w], disconnected_inputs="ignore") for cost in costs]
+    f = graphc.function([z, w], costs, mode="numpy")
+    flat = [g for pair in grads for g in pair]
+    found = graphc.function([z, w], flat, mode=mode)
+    at, power, step = Z[0, :3] + 0.1, np.asarray(1.2 - 0.4j), 1e-6
+
+    def slope(dz, dw):
+        high, low = f(at + dz, power + dw), f(at - dz, power - dw)
+        return (np.array(high) - np.array(low)) / (2 * step)
+
+    rows = []
+    for k in range(3):
+        move = np.zeros(3, complex)
+        move[k] = step
+        rows.append(slope(move, 0) + 1j * slope(1j * move, 0))
+    by_power = slope(0, step) + 1j * slope(0, 1j * step)
+    values = found(at, power)
+    for k, (by_z, by_w) in enumerate(zip(values[::2], values[1::2])):
+        label = str(built[k])
+        np.testing.assert_allclose(by_z, [row[k] for row in rows], 1e-6, 1e-7, err_msg=label)
+        np.testing.assert_allclose(by_w, by_power[k], 1e-6, 1e-7, err_msg=label)
+
+
+def test_a_power_of_complex_zero_has_no_nan_in_its_gradient_by_the_exponent():
+    z, w = T.zvector("z"), T.zscalar("w")
+    gradient = T.grad(T.sum(T.real(z**w)), w)
+    value = graphc.function([z, w], gradient, mode="numpy")(np.array([0j, 2]), np.asarray(2 + 0j))
+    np.testing.assert_allclose(value, np.log(2) * 4)
+
+
 def test_rules_about_real_numbers_leave_complex_ones_alone():
     z = T.zvector("z")
     e = T.exp(-z)

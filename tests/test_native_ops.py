@@ -4,15 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from op_cases import NATIVE, both, check_kernels, elementwise_ops, equal, specials
 
 import graphc
 import graphc.tensor as T
 from graphc.core import dtypes
-from graphc.core.op import OPS
 from graphc.testing import inputs_like
-
-NATIVE = [*dtypes.BOOL, *dtypes.INTEGERS, "float32", "float64"]
-FLOATS = {"float32": 3e-6, "float64": 2e-14}
 
 
 @pytest.fixture(autouse=True)
@@ -21,30 +18,10 @@ def single_precision():
         yield
 
 
-def both(inputs, outputs, calls):
-    """What the compiled function and the interpreter give for each of several calls."""
-    options = {"on_unused_input": "ignore"}
-    native = graphc.function(inputs, outputs, mode="native", **options)
-    plain = graphc.function(inputs, outputs, mode="numpy", **options)
-    return [(native(*arrays), plain(*arrays)) for arrays in calls]
-
-
 def agree(inputs, outputs, *calls, tolerance=None):
     for found, expected in both(inputs, outputs, calls):
         for k, (a, b) in enumerate(zip(found, expected, strict=True)):
             equal(a, b, f"output {k}: {outputs[k]!r}", tolerance)
-
-
-def equal(found, expected, label, tolerance=None):
-    assert found.dtype == expected.dtype and found.shape == expected.shape, label
-    assert type(found) is np.ndarray and found.flags.c_contiguous and found.flags.writeable
-    name = expected.dtype.name
-    if name not in FLOATS:
-        np.testing.assert_array_equal(found, expected, label)
-        return
-    relative = FLOATS[name] if tolerance is None else tolerance
-    with np.errstate(all="ignore"):  # NumPy's own functions are rough among subnormal numbers
-        np.testing.assert_allclose(found, expected, relative, np.finfo(name).tiny, err_msg=label)
 
 
 def numbers(dtype, *shape, seed=0):
@@ -58,57 +35,10 @@ def numbers(dtype, *shape, seed=0):
 
 # Elementwise ------------------------------------------------------------------------------------
 
-ELEMENTWISE = [
-    OPS[name] for name in sorted(OPS)
-    if OPS[name].elementwise and name not in ("cast", "copy", "checked_index")
-    and "random" not in OPS[name].facts
-]  # fmt: skip
-
-
-def specials(dtype):
-    if dtype == "bool":
-        return np.array([False, True])
-    if dtypes.is_discrete(dtype):
-        limits = np.iinfo(dtype)
-        near = [0, 1, 2, 3, 7, 100, limits.max, limits.max - 1, limits.min, limits.min + 1]
-        return np.array(near + [-1, -2, -7] * (limits.min < 0), dtype)
-    limits = np.finfo(dtype)
-    least, tiny, most = limits.smallest_subnormal, limits.tiny, limits.max
-    found = [0, 1, 2, 0.5, 3, 1.5, 2.5, 1e-3, 0.1, 20, 100, tiny, least, 9 * least, most, np.inf]
-    return np.array([*found, *(-x for x in found), np.nan], dtype)
-
-
-ARITHMETIC = ("add", "sub", "mul", "neg", "abs", "true_div", "sqrt", "inv", "sqr", "floor", "trunc",
-              "ceil", "rint", "switch")  # fmt: skip
-
-
-def applied(op, operands):
-    try:
-        return op(*operands)
-    except graphc.GraphError:
-        return None  # not for these dtypes
-
-
-def arity(op):
-    return max(k for k in range(4) if f"{{{k}}}" in op.lower.template) + 1
-
 
 @pytest.mark.parametrize("dtype", NATIVE)
 def test_elementwise_ops_of_special_values(dtype):
-    first, second = (x.ravel() for x in np.meshgrid(specials(dtype), specials(dtype)))
-    a, b = inputs_like([first, second])
-    operands = {1: (a,), 2: (a, b), 3: (T.lt(a, b), a, b)}
-    found = {op.name: applied(op, operands[arity(op)]) for op in ELEMENTWISE}
-    outputs = {name: v for name, v in found.items() if v is not None}
-    assert len(outputs) > 20
-    ((native, plain),) = both([a, b], list(outputs.values()), [(first, second)])
-    for name, x, y in zip(outputs, native, plain):
-        if name == "erfcinv" and dtype in FLOATS:  # SciPy's has no digits among subnormal numbers
-            x, y = (v[np.abs(first) >= np.finfo(dtype).tiny] for v in (x, y))
-        equal(x, y, f"{name} of {dtype}")
-        if name in ARITHMETIC and dtype in FLOATS:
-            np.testing.assert_array_equal(x, y, name)
-            np.testing.assert_array_equal(np.signbit(x[x == 0]), np.signbit(y[y == 0]), name)
+    assert check_kernels(elementwise_ops(), dtype) > 20
 
 
 def test_casts_between_all_native_dtypes():

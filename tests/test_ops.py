@@ -1,21 +1,18 @@
 """Every op's type agrees with its values, and indexing with NumPy's, over generated cases."""
 
 import itertools
-import zlib
 
 import numpy as np
 import pytest
+from op_cases import check_broadcasting, check_dtypes, check_types, elementwise_ops, numbers
 
 import graphc
 import graphc.tensor as T
 from graphc.core import dtypes
-from graphc.core.graph import Graph
 from graphc.core.op import OPS
 from graphc.ops import nnet
 from graphc.ops.broadcast import sum_like
 from graphc.testing import check_op, inputs_like
-
-SHAPES = [(), (3,), (2, 3), (1, 3), (0, 3), (2, 1, 3)]
 
 
 @pytest.fixture(autouse=True)
@@ -24,81 +21,17 @@ def numpy_mode():
         yield
 
 
-def numbers(dtype, shape, rng):
-    values = (
-        rng.uniform(0.1, 0.9, shape) if dtypes.is_continuous(dtype) else rng.randint(1, 3, shape)
-    )
-    return np.asarray(values).astype(dtype)
-
-
-def check_types(build, arrays):
-    """Declared types are those of what each op's meaning returns, sizes known or not."""
-    for known in (True, False):
-        inputs = inputs_like(arrays, known)
-        output = build(*inputs)
-        values = dict(zip(inputs, map(np.asarray, arrays)))
-        for v in Graph(tuple(inputs), (output,)).nodes():
-            if v in values:
-                continue
-            if v.op is None:
-                values[v] = v.data
-                continue
-            with np.errstate(all="ignore"):
-                found = v.op.numpy(*(values[a] for a in v.args), **v.attrs)
-            found = np.asarray(found)
-            assert found.dtype == v.dtype, f"{v.op.name} declares {v.type}, gives {found.dtype}"
-            shape = tuple(n if n is not None else m for n, m in zip(v.type.shape, found.shape))
-            assert shape == found.shape, f"{v.op.name} declares {v.type}, gives {found.shape}"
-            values[v] = found
-        if known and output.op is not None:
-            assert output.type.known, f"sizes of {output} are open though its operands' are known"
-    return values[output]
-
-
 # Elementwise ------------------------------------------------------------------------------------
 
-ELEMENTWISE = sorted(
-    (op for op in OPS.values() if op.elementwise and op.name not in ("cast", "checked_index")
-     and "random" not in op.facts),
-    key=lambda op: op.name,
-)  # fmt: skip
 
-
-def arity(op):
-    return max(k for k in range(4) if f"{{{k}}}" in op.lower.template) + 1
-
-
-def tried(op, arrays):
-    """What an op gives, or None if it doesn't take these dtypes."""
-    try:
-        op(*inputs_like(arrays))
-    except graphc.GraphError:
-        return None
-    return check_types(op, arrays)
-
-
-@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", elementwise_ops(), ids=lambda op: op.name)
 def test_elementwise_types_over_all_dtypes(op):
-    rng = np.random.RandomState(zlib.crc32(op.name.encode()))
-    count, taken = arity(op), 0
-    for chosen in itertools.product(dtypes.ALL, repeat=min(count, 2)):
-        chosen = chosen if count < 3 else ("bool", *chosen)
-        result = tried(op, [numbers(d, (2, 3), rng) for d in chosen])
-        taken += result is not None
-    assert taken >= 3
+    check_dtypes(op)
 
 
-@pytest.mark.parametrize("op", ELEMENTWISE, ids=lambda op: op.name)
+@pytest.mark.parametrize("op", elementwise_ops(), ids=lambda op: op.name)
 def test_elementwise_broadcasting_over_ranks(op):
-    rng = np.random.RandomState(zlib.crc32(op.name.encode()))
-    dtype = "float32" if tried(op, [np.ones(2, "float32")] * arity(op)) is not None else "int32"
-    for shapes in itertools.product(SHAPES, repeat=min(arity(op), 2)):
-        full = shapes if arity(op) < 3 else (*shapes, shapes[0])
-        try:
-            expected = np.broadcast_shapes(*full)
-        except ValueError:
-            continue
-        assert check_types(op, [numbers(dtype, s, rng) for s in full]).shape == expected
+    check_broadcasting(op)
 
 
 NUMPY = {
@@ -120,8 +53,8 @@ def test_integers_meet_as_in_numpy(name):
         assert found.dtype == expected.dtype
 
 
-@pytest.mark.parametrize("source", dtypes.ALL)
-@pytest.mark.parametrize("target", dtypes.ALL)
+@pytest.mark.parametrize("source", [d for d in dtypes.ALL if d != "bfloat16"])
+@pytest.mark.parametrize("target", [d for d in dtypes.ALL if d != "bfloat16"])
 def test_casts(source, target):
     array = numbers(source, (2, 3), np.random.RandomState(0))
     if source in dtypes.COMPLEX and target not in dtypes.COMPLEX:

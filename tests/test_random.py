@@ -3,9 +3,12 @@
 import copy
 import inspect
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from test_readme import python_program
 
 import graphc
 import graphc.tensor as T
@@ -302,8 +305,42 @@ def test_mistakes_are_told_with_the_users_line(message):
 def test_parameters_that_turn_out_wrong_are_told(mode):
     lam = T.vector("lam")
     draw = graphc.function([lam], RandomStream(1).poisson(lam=lam), mode=mode)
-    with pytest.raises(graphc.GraphError, match="lam < 0"):
+    with pytest.raises(graphc.GraphError, match="(?s)lam < 0.*test_random.py.*hint") as caught:
         draw(np.array([-1.0], "float32"))
+    assert "RandomStream(1).poisson(lam=lam)" in str(caught.value)
+    n, p = T.lscalar("n"), T.vector("p")
+    f = graphc.function([n, p], RandomStream(1).binomial((2,), n=n, p=p), mode=mode)
+    for wrong in ((-1, [0.5, 0.5]), (3, [0.5, 1.5])):
+        with pytest.raises(graphc.GraphError, match="(?s)binomial: .*test_random.py"):
+            f(*wrong)
+
+
+@pytest.mark.parametrize("mode", ["native", "numpy"])
+def test_draws_on_the_host_are_numpys_for_the_key_and_the_call(mode):
+    stream = RandomStream(7)
+    draws = [
+        stream.poisson((20,), 3.0), stream.gamma((20,), 2.0, dtype="float64"),
+        stream.beta((20,), 2.0, 3.0, dtype="float64"), stream.binomial((20,), 10, 0.3),
+        stream.permutation(n=20), stream.multinomial((3,), 20, [0.2, 0.8]),
+    ]  # fmt: skip
+    f = graphc.function([], draws, mode=mode)
+    stream.state.set_value(np.array([123, 45], "uint64"))
+    assert stream.draws == len(draws)
+    for call in (45, 46):
+        rngs = [
+            np.random.Generator(
+                np.random.Philox(key=np.array([123 ^ mix(k), 0], "uint64"), counter=[0, 0, 0, call])
+            )
+            for k in range(1, 7)
+        ]
+        expected = [
+            rngs[0].poisson(np.full(20, 3.0)), rngs[1].standard_gamma(2.0, 20),
+            rngs[2].beta(2.0, 3.0, 20), rngs[3].binomial(10, 0.3, 20),
+            np.argsort(rngs[4].standard_exponential(20), kind="stable"),
+            rngs[5].multinomial(20, [0.2, 0.8], 3),
+        ]  # fmt: skip
+        for found, wanted in zip(f(), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 # Names ------------------------------------------------------------------------------------------
@@ -336,6 +373,17 @@ def test_programs_find_streams_under_theanos_paths():
     nearly_zeros = graphc.function([], rv_u + rv_u - 2 * rv_u)
     assert (f() != f()).all() and (g() == g()).all() and not nearly_zeros().any()
     assert rv_u.rng is srng.state and srng.state_updates[0][0] is rv_u.update[0]
+
+
+def test_the_page_about_random_numbers_does_what_it_says():
+    text = (Path(__file__).parent.parent / "docs" / "random.md").read_text("utf-8")
+    exec(compile(python_program(text), "random.md", "exec"), {"__name__": "random_page"})
+    draws = {
+        name for name, method in inspect.getmembers(RandomStream, inspect.isfunction)
+        if method.__annotations__.get("return") == "Variable" and name[0] != "_"
+    }  # fmt: skip
+    table = text.split("## Draws")[1].split("## Theano")[0]
+    assert draws <= set(re.findall(r"`(\w+)`", table)), "each draw is in the page's table"
 
 
 def test_every_random_op_has_a_formula():

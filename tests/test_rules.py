@@ -214,6 +214,12 @@ EXAMPLES = {
         lambda: A[1:][0], lambda: A[::-1][1:, 1:3], lambda: M[:, 1][2], lambda: M[None][0],
         lambda: K[:, 0, 1:][1:, ::2], lambda: A[:, 1:][:, -1],
     ],
+    "neighbouring_updates": [
+        lambda: T.set_subtensor(T.zeros((2, 5))[:, 2:], T.alloc(s, 2, 3))
+        + T.set_subtensor(T.zeros((2, 5))[:, :2], T.alloc(2 * s, 2, 2)),
+        lambda: T.inc_subtensor(T.zeros((6,))[4:], T.alloc(s, 2)) + T.alloc(3 * s, 6)
+        + T.inc_subtensor(T.zeros((6,))[2:4], T.alloc(2 * s, 2)),
+    ],
     "update_of_nothing": [lambda: T.inc_subtensor(A[1:], 0.0)],
     "log_softmax": [lambda: T.log(T.nnet.softmax(M)), lambda: T.log(T.nnet.softmax(M, axis=0))],
     "log_sum_exp": [lambda: T.log(T.exp(M).sum(axis=1)), lambda: T.log(T.exp(M).sum())],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.absent import lookup
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Attrs, TensorType, Variable, user_frames
@@ -20,6 +21,8 @@ from graphc.ops.stacks import remembered
 from graphc.subgraphs import PartOp, fitted
 
 __all__ = ["HostFunction", "as_op"]
+
+__getattr__ = lookup("graphc.compile.ops", globals())
 
 
 def _type(kind: Any) -> TensorType:
@@ -63,12 +66,12 @@ class HostFunction:
 
     def _checked(self, k: int, array: Any) -> Any:
         wanted = self.otypes[k]
-        lossy = dtypes.promote([array.dtype.name, wanted.dtype]) != wanted.dtype
+        lossy = dtypes.promote([dtypes.canonical(array.dtype), wanted.dtype]) != wanted.dtype
         if array.ndim != wanted.ndim or lossy:
             raise TypeError(
                 f"result {k} is {array.dtype}{list(array.shape)}, and its otype is {wanted}"
             )
-        return array.astype(wanted.dtype, copy=False)
+        return dtypes.convert(array, wanted.dtype)
 
     def _op(self, k: int) -> PartOp:
         count, wanted = len(self.itypes), self.otypes[k]

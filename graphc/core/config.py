@@ -87,7 +87,29 @@ class Config:
         return "\n".join(lines)
 
 
+# Theano's options that graphc hasn't on purpose, and what does their work.
+ELSEWHERE = {
+    "compute_test_value": "shapes and dtypes are checked when a graph is declared; "
+    "mode='numpy' or x.eval({...}) gives values",
+    "print_test_value": "graphc.printing.Print prints values",
+    "compiledir": "cache_dir is the folder of compiled kernels",
+    "base_compiledir": "cache_dir is the folder of compiled kernels",
+    "cxx": "no C++ compiler is used",
+    "gcc": "no C++ compiler is used",
+    "blas": "NumPy's and graphc's own matrix products need no setting",
+    "optimizer": "mode='numpy' runs graphs as they are declared",
+    "linker": "mode says how functions run",
+    "exception_verbosity": "errors always name the user's lines, shapes and dtypes",
+    "warn": "there are no warnings about old versions",
+    "pthreads": "graphc decides by itself how loops run",
+    "openmp": "graphc decides by itself how loops run",
+    "scan": "loops have no options",
+}
+
+
 def _unknown(name: str) -> str:
+    if name in ELSEWHERE:
+        return f"graphc.config has no option {name!r} on purpose: {ELSEWHERE[name]}"
     return f"graphc.config has no option {name!r}; it has {', '.join(OPTIONS)}"
 
 

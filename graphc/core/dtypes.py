@@ -6,6 +6,9 @@ Rules that differ from NumPy's, because float32 graphs must stay float32:
 * Integers and booleans never widen a float: ``int64 * float32`` is float32.
 * What is a float only because an operation needs one (``exp(int)``, ``int / int``)
   is ``config.floatX``.
+
+float16 and bfloat16 are dtypes to store values in: an op computes in float32 and rounds its
+result (`graphc.core.halves`). They meet in float32.
 """
 
 from __future__ import annotations
@@ -15,16 +18,18 @@ from typing import Any
 import numpy as np
 
 from graphc.core.config import config
+from graphc.core.halves import BFLOAT16, HALVES, from_bfloat16, is_bfloat16, to_bfloat16
 
 BOOL = ("bool",)
 SIGNED = ("int8", "int16", "int32", "int64")
 UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
 INTEGERS = SIGNED + UNSIGNED
-FLOATS = ("float16", "float32", "float64")
+FLOATS = ("float16", "bfloat16", "float32", "float64")
 COMPLEX = ("complex64", "complex128")
+Array = np.ndarray[Any, np.dtype[Any]]
 ALL = BOOL + INTEGERS + FLOATS + COMPLEX
 
-_DTYPES = {name: np.dtype(name) for name in ALL}
+_DTYPES = {name: BFLOAT16 if name == "bfloat16" else np.dtype(name) for name in ALL}
 _FAMILY = {
     **dict.fromkeys(BOOL, 0),
     **dict.fromkeys(INTEGERS, 1),
@@ -57,10 +62,49 @@ def canonical(dtype: Any) -> str:
             return dtype
         if dtype == "floatX":
             return float_x()
-    name: str = np.dtype(dtype).name
+    name = name_of(np.dtype(dtype))
     if name not in _DTYPES:
         raise TypeError(f"graphc has no dtype {name!r}; it has {', '.join(ALL)}")
     return name
+
+
+def name_of(dtype: np.dtype[Any]) -> str:
+    """The name of a NumPy dtype, which may be one that graphc has not."""
+    name: str = "bfloat16" if is_bfloat16(dtype) else dtype.name
+    return name
+
+
+def convert(value: Any, dtype: str, copy: bool = False) -> Array:
+    """`value` as an array of a dtype, from and to bfloat16 too; what doesn't fit is cast."""
+    array = np.asarray(value)
+    if is_bfloat16(array.dtype):
+        if dtype == "bfloat16":
+            return np.array(to_bfloat16(array)) if copy else to_bfloat16(array)
+        array = from_bfloat16(array)
+    elif dtype == "bfloat16":
+        return to_bfloat16(array)
+    return np.asarray(array.astype(_DTYPES[dtype], copy=copy))
+
+
+def number(array: Array) -> Any:
+    """The first element as a Python number."""
+    first = array.reshape(-1)[:1]
+    return (from_bfloat16(first) if is_bfloat16(array.dtype) else first)[0].item()
+
+
+def rounded(value: Any, dtype: str) -> Any:
+    """A Python number as a dtype has it."""
+    return number(convert(value, dtype))
+
+
+def is_half(dtype: str) -> bool:
+    """float16 and bfloat16, in which nothing is computed."""
+    return dtype in HALVES
+
+
+def wide(dtype: str) -> str:
+    """The dtype in which values of `dtype` are computed."""
+    return "float32" if dtype in HALVES else dtype
 
 
 def is_float(dtype: str) -> bool:
@@ -91,7 +135,8 @@ def promote(dtypes: list[str]) -> str:
     result = meeting[0]
     for d in meeting[1:]:
         if d != result:
-            result = np.promote_types(_DTYPES[result], _DTYPES[d]).name
+            pair = ["float32" if name == "bfloat16" else name for name in (result, d)]
+            result = np.promote_types(*pair).name
     return result
 
 
@@ -105,7 +150,7 @@ def weak_dtype(value: Any, others: list[str]) -> str:
     if _FAMILY[meeting] >= family:
         return meeting
     if family == 3:
-        return "complex64" if meeting in ("float16", "float32") else "complex128"
+        return "complex64" if meeting in (*HALVES, "float32") else "complex128"
     return _own_dtype(value, family)
 
 

@@ -189,8 +189,12 @@ class Constant(Variable):
 
     def __init__(self, value: Any, dtype: str | None = None, name: str | None = None,
                  where: tuple[Frame, ...] | None = None) -> None:  # fmt: skip
-        array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtype))
+        plain = dtype if dtype != "bfloat16" else None
+        array = np.array(value, dtype=None if plain is None else dtypes.numpy_dtype(plain))
         canonical = dtypes.canonical(array.dtype)
+        if dtype != plain or canonical == "bfloat16":
+            canonical = "bfloat16"
+            array = dtypes.convert(array, canonical, copy=True)
         array.setflags(write=False)
         self.data: Array = array
         super().__init__(TensorType(canonical, array.shape), name=name, where=where)
@@ -207,7 +211,7 @@ class Constant(Variable):
         first = data.reshape(-1)[0]
         if data.size > 1 and not bool((data == first).all()):
             return None
-        return first.item()
+        return dtypes.number(data)
 
 
 class Storage:
@@ -282,10 +286,12 @@ class SharedVariable(Variable):
                 raise DTypeError(
                     f"{label} holds {self.type}; a value of dtype {array.dtype} would lose "
                     f"precision or change its kind",
-                    f"convert it: numpy.asarray(value, dtype={self.dtype!r})",
+                    conversion_hint(self.dtype),
                     user_frames(),
                 )
-            array = array.astype(self.dtype)
+            array = dtypes.convert(array, self.dtype)
+        elif self.dtype == "bfloat16":
+            array = dtypes.convert(array, self.dtype)
         if array.ndim != self.ndim or any(
             n == 1 and m != 1 for n, m in zip(self.type.shape, array.shape)
         ):
@@ -308,14 +314,32 @@ def as_storage(array: Array, copy: bool) -> Array:
 def fits(array: Array, dtype: str, scalar: bool = False) -> bool:
     """Whether `array` becomes `dtype` without a loss that its owner would not expect."""
     source = dtypes.canonical(array.dtype)
-    if source == dtype or np.can_cast(source, dtype, "safe"):
+    if source == dtype or safely(source, dtype):
         return True
     if dtypes.is_discrete(source) and dtypes.is_continuous(dtype):
-        return source == "bool" or bool((array.astype(dtype).astype(source) == array).all())
+        back = dtypes.convert(dtypes.convert(array, dtype), source)
+        return source == "bool" or bool((back == array).all())
     if dtypes.is_integer(source) and dtypes.is_integer(dtype):
         limits = np.iinfo(dtype)
         return array.size == 0 or bool(array.min() >= limits.min and array.max() <= limits.max)
     return scalar and dtypes.is_float(source) and dtypes.is_float(dtype)
+
+
+def safely(source: str, dtype: str) -> bool:
+    """Whether a dtype holds all values of another."""
+    if source == dtype:
+        return True
+    if dtype == "bfloat16":
+        return source in ("bool", "int8", "uint8")
+    wide = "float32" if source == "bfloat16" else source
+    return bool(np.can_cast(wide, dtype, "safe"))
+
+
+def conversion_hint(dtype: str) -> str:
+    """How users make an array of a dtype."""
+    if dtype == "bfloat16":
+        return "convert it: graphc.to_bfloat16(value)"
+    return f"convert it: numpy.asarray(value, dtype={dtype!r})"
 
 
 def describe(variable: Variable) -> str:
@@ -335,7 +359,9 @@ def constant_text(constant: Constant) -> str:
     """A constant as a short literal."""
     data = constant.data
     if data.ndim == 0:
-        return repr(data.item())
+        return repr(dtypes.number(data))
+    if constant.dtype == "bfloat16":
+        data = dtypes.convert(data, "float32")
     if data.size <= 4:
         return np.array2string(data, separator=", ", threshold=8).replace("\n", "")
     value = constant.uniform()

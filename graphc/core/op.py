@@ -6,11 +6,14 @@ fusion, CUDA code and tests are derived from them.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, GraphError
@@ -149,6 +152,22 @@ class Op:
     prepare: Prepare | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.widens:
+            object.__setattr__(self, "numpy", in_float32(self.numpy))
+
+    @property
+    def widens(self) -> bool:
+        """Whether operands of float16 and bfloat16 are computed with in float32.
+
+        It is so but for what only moves values, and what is a graph itself.
+        """
+        given = self.facts.get("widens")
+        if given is not None:
+            return bool(given)
+        moves = isinstance(self.lower, View | Gather | Generator | Expand)
+        return not (moves or self.facts.get("user"))
+
     def __call__(self, *args: Any, **attrs: Any) -> Variable:
         if self.prepare is None:
             for a in args:
@@ -168,12 +187,39 @@ class Op:
     def elementwise(self) -> bool:
         return isinstance(self.lower, Scalar)
 
+    @property
+    def scalar_op(self) -> Op:
+        """Itself, in Theano's terms: an elementwise op serves scalars too."""
+        if not self.elementwise:
+            raise AttributeError(f"{self.name} is not elementwise and has no scalar_op")
+        return self
+
     def __repr__(self) -> str:
         return f"<op {self.name}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return find_op, (self.name,)
 
+
+def in_float32(numpy: Callable[..., Any]) -> Callable[..., Any]:
+    """An op's meaning for float16 and bfloat16 too: computed in float32, and rounded once."""
+
+    @functools.wraps(numpy)
+    def meaning(*args: Any, **attrs: Any) -> Any:
+        kinds = [dtypes.name_of(a.dtype) if isinstance(a, _ARRAYS) else "" for a in args]
+        half = next((k for k in kinds if dtypes.is_half(k)), None)
+        if half is None or attrs.get("mode") == "set":
+            return numpy(*args, **attrs)
+        wide = [dtypes.convert(a, "float32") if dtypes.is_half(k) else a
+                for a, k in zip(args, kinds)]  # fmt: skip
+        found = np.asarray(numpy(*wide, **attrs))
+        rounds = found.dtype == np.float32 and "dtype" not in attrs
+        return dtypes.convert(found, half) if rounds else found
+
+    return meaning
+
+
+_ARRAYS = np.ndarray | np.generic
 
 OPS: dict[str, Op] = {}
 

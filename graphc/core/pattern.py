@@ -253,14 +253,14 @@ def uniform_value(variable: Variable) -> Any | None:
     if not isinstance(variable, Constant):
         return None
     if variable.data.ndim == 0:
-        value = variable.data.item()
+        value = dtypes.number(variable.data)
     elif variable in _uniform:
         value = _uniform[variable]
     else:
         value = _uniform[variable] = variable.uniform()
     if value is not None:
         for dtype in reversed(casts):
-            value = dtypes.numpy_dtype(dtype).type(value).item()
+            value = dtypes.rounded(value, dtype)
     return value
 
 
@@ -273,7 +273,7 @@ def is_uniform(variable: Variable, number: Any) -> bool:
         return True
     if not dtypes.is_float(variable.dtype) or isinstance(number, complex):
         return False
-    return bool(dtypes.numpy_dtype(variable.dtype).type(number) == value)
+    return bool(dtypes.rounded(number, variable.dtype) == value)
 
 
 # --- building -------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.node import Attrs, Constant, Variable
 
 ELLIPSIS = "…"
@@ -128,6 +129,8 @@ def literal(constant: Constant) -> str:
     ('0.1', 'full((20, 3), 0.0)')
     """
     data = constant.data
+    if constant.dtype == "bfloat16":
+        data = dtypes.convert(data, "float32")
     if data.ndim == 0:
         return str(data[()])
     value = constant.uniform()

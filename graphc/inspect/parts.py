@@ -9,6 +9,7 @@ from typing import Any
 from graphc.core.errors import ArgumentError, Frame, location
 from graphc.core.graph import Graph
 from graphc.core.node import Variable, user_frames
+from graphc.core.packed import Packed
 
 Root = tuple[str, Variable]
 """A title and the variable below it."""
@@ -42,6 +43,8 @@ def roots_of(x: Any, optimised: bool = True) -> list[Root]:
         return pairs + [(f"{s.name or 'shared'} :=", new) for s, new in graph.updates]
     if isinstance(x, Variable):
         return [("", x)]
+    if isinstance(x, Packed):
+        return [(label, part) for label, part in zip(x.labels, x.parts)]
     if isinstance(x, dict):
         x = list(x.items())
     if isinstance(x, list | tuple):

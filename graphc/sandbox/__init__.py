@@ -1,5 +1,8 @@
 """Module paths of Theano's sandbox that programs import from."""
 
-from graphc.sandbox import rng_mrg
+from graphc.absent import lookup
+from graphc.sandbox import linalg, rng_mrg, softsign
 
-__all__ = ["rng_mrg"]
+__getattr__ = lookup("graphc.sandbox", globals())
+
+__all__ = ["linalg", "rng_mrg", "softsign"]

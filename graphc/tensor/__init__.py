@@ -6,11 +6,11 @@ declared there is here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from graphc.absent import lookup
 from graphc.core.node import Constant as TensorConstant
 from graphc.core.node import SharedVariable as TensorSharedVariable
 from graphc.core.node import Variable as TensorVariable
@@ -33,11 +33,19 @@ from graphc.tensor import (
     nlinalg,
     nnet,
     shared_randomstreams,
+    sharedvar,
     signal,
     slinalg,
     xlogx,
 )
+from graphc.tensor.constants import (
+    NotScalarConstantError,
+    _allclose,  # noqa: F401  (Theano has it under this name)
+    extract_constant,
+    get_scalar_constant_value,
+)
 from graphc.tensor.kinds import TensorType, constant, constructors, tensor
+from graphc.tensor.op_kinds import DimShuffle, Elemwise, Rebroadcast, Subtensor
 from graphc.testing import verify_grad
 
 as_tensor_variable = as_tensor = _join.as_tensor_variable
@@ -47,10 +55,10 @@ INTERNAL = {
     "count", "dim", "expand_axes", "minimum_zero", "relu_", "split_vector", "sum_like",
     "zeros_of", "matrix_product", "gemm", "make_vector", "categorical_crossentropy",
     "binary_crossentropy", "elu", "hard_sigmoid", "one_hot", "softmax_with_bias", "softsign",
-    "sigmoid_binary_crossentropy", "relu", "conv2d", "conv2d_gradient_of_input",
-    "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "pool_2d",
-    "max_pool_2d", "pool_grad", "pool_max_grad", "pool_max_pick", "after", "map_rows",
-    "is_complex", "real_part", "checked_index", "xlogx", "positions",
+    "sigmoid_binary_crossentropy", "relu", "pool_2d", "max_pool_2d", "pool_grad",
+    "pool_max_grad", "pool_max_pick", "after", "map_rows", "is_complex", "real_part",
+    "checked_index", "xlogx", "positions", "conv2d", "conv2d_gradient_of_input",
+    "conv2d_gradient_of_filters", "conv2d_grad_input", "conv2d_grad_weight", "REAL_FLOAT",
 }  # fmt: skip
 
 # What the functions that are exported return.
@@ -114,10 +122,7 @@ def max_and_argmax(a: Any, axis: Any = None, keepdims: bool = False) -> tuple[An
     return globals()["max"](a, axis, keepdims), globals()["argmax"](a, axis, keepdims)
 
 
-def __getattr__(name: str) -> Any:
-    near = difflib.get_close_matches(name, globals(), 3)
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise AttributeError(f"graphc.tensor has no {name!r}{hint}")
+__getattr__ = lookup("graphc.tensor", globals())
 
 
 globals().update(_collect())
@@ -132,4 +137,6 @@ __all__ = [
     "max_and_argmax", "nnet", "shared", "signal", "smallest", "tensor", "to_one_hot",
     "verify_grad", "fft", "linalg", "nlinalg", "slinalg", "extra_ops", "mgrid", "nonzero",
     "ogrid", "unique", "xlogx", "shared_randomstreams",
+    "DimShuffle", "Elemwise", "NotScalarConstantError", "Rebroadcast", "Subtensor",
+    "extract_constant", "get_scalar_constant_value", "sharedvar",
 ]  # fmt: skip

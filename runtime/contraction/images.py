@@ -1,7 +1,8 @@
 """Images in blocks: a vector holds one pixel of as many images as it has lanes.
 
 A batch of images ``(image, channel, row, column)`` is packed block by block to
-``(channel, row, column, lane)``, with zeros around each channel where a convolution wants some.
+``(channel, row, column, lane)``, with zeros around each channel where a convolution wants some;
+volumes have slices, of rows, as a further axis.
 All that a filter meets is then whole vectors, whatever the sizes, strides and dilations are. Lanes
 without an image are zeros. A block is 64 bytes wide on every CPU; the compiler splits it where
 registers are narrower.
@@ -35,12 +36,15 @@ class Source:
     image: ir.Value
     planes: ir.Value
     plane: ir.Value
+    slices: ir.Value
+    slice: ir.Value
     rows: ir.Value
     row: ir.Value
     columns: ir.Value
     column: ir.Value
     start: ir.Value
     to_plane: ir.Value
+    to_slice: ir.Value
     to_row: ir.Value
     total: ir.Value
 
@@ -88,25 +92,38 @@ def emit_pack(b: ir.IRBuilder, kit: Kit, x: Source, first: ir.Value, images: ir.
     done = b.mul(squares, word(kit.lanes))
     offsets = [b.mul(x.image, word(j)) for j in range(kit.lanes)]
 
-    def plane(c: ir.Value) -> None:
-        def row(h: ir.Value) -> None:
-            line = kit.at(b, source, b.add(b.mul(c, x.plane), b.mul(h, x.row)))
-            place = b.add(b.mul(c, x.to_plane), b.mul(h, x.to_row))
-            to = vector_at(b, kit, target, b.add(place, x.start))
+    def row(start: ir.Value, place: ir.Value) -> None:
+        line, to = kit.at(b, source, start), vector_at(b, kit, target, place)
 
-            def square(i: ir.Value) -> None:
-                at = b.mul(i, word(kit.lanes))
-                here = kit.at(b, line, at)
-                values = [kit.load(b, kit.at(b, here, o)) for o in offsets]
-                for k, value in enumerate(_transposed(b, kit, values)):
-                    kit.store(b, value, vector_at(b, kit, to, b.add(at, word(k))))
+        def square(i: ir.Value) -> None:
+            at = b.mul(i, word(kit.lanes))
+            here = kit.at(b, line, at)
+            values = [kit.load(b, kit.at(b, here, o)) for o in offsets]
+            for k, value in enumerate(_transposed(b, kit, values)):
+                kit.store(b, value, vector_at(b, kit, to, b.add(at, word(k))))
 
-            count(b, squares, square)
-            _elements(b, kit, x, line, to, done, images)
+        count(b, squares, square)
+        _elements(b, kit, x, line, to, done, images)
 
-        count(b, x.rows, row)
+    _each_row(b, x, row)
 
-    count(b, x.planes, plane)
+
+def _each_row(b: ir.IRBuilder, x: Source, body: Callable[[ir.Value, ir.Value], None]) -> None:
+    """Emit the loops over planes, slices and rows: where each row begins, and where it goes."""
+    levels = ((x.planes, x.plane, x.to_plane), (x.slices, x.slice, x.to_slice),
+              (x.rows, x.row, x.to_row))  # fmt: skip
+
+    def level(k: int, start: ir.Value, place: ir.Value) -> None:
+        if k == len(levels):
+            return body(start, place)
+        trips, step, to = levels[k]
+
+        def inside(i: ir.Value) -> None:
+            level(k + 1, b.add(start, b.mul(i, step)), b.add(place, b.mul(i, to)))
+
+        return count(b, trips, inside)
+
+    level(0, word(0), x.start)
 
 
 def _elements(b: ir.IRBuilder, kit: Kit, x: Source, line: ir.Value, to: ir.Value,

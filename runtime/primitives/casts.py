@@ -2,7 +2,8 @@
 
 Floats are cut towards zero. What doesn't fit (NaN too) becomes the least int32 for targets up to
 int32, the least int64 for wider ones, and of that the lowest bits. No conversion yields poison.
-Integers lose their upper bits. Everything but zero is true, NaN too.
+Integers lose their upper bits; they become float16 and bfloat16 by way of float32. Everything
+but zero is true, NaN too.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import types
 
+from graphc.runtime.primitives.halves import rounded
 from graphc.runtime.primitives.kinds import (
     I32,
     I64,
@@ -18,6 +20,7 @@ from graphc.runtime.primitives.kinds import (
     Site,
     in_register,
     is_float,
+    is_half,
     is_scalar,
     is_signed,
     primitive,
@@ -28,6 +31,11 @@ def convert(b: ir.IRBuilder, value: ir.Value, source: types.Type, target: types.
     """Append the conversion of a value."""
     if source == target:
         return value
+    if is_half(source):  # a float32, in registers
+        return convert(b, value, types.float32, target)
+    if is_half(target):
+        number = value if is_float(source) else _to_float(b, value, source, types.float32)
+        return rounded(b, number, target)
     if target == types.boolean:
         return _truth(b, value, source)
     if is_float(target):

@@ -19,13 +19,30 @@ from numba.core.datamodel.registry import register_default
 from numba.core.errors import TypingError
 from numba.core.typing import signature
 
-I1, I8, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 32, 64))
+I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
+
+class Half(types.Float):
+    """16 bits in memory, a float32 in registers; see :mod:`graphc.runtime.primitives.halves`."""
+
+    def __init__(self, name: str) -> None:
+        types.Number.__init__(self, name=name)
+        self.bitwidth = 16
+
+
+@register_default(Half)
+class _HalfModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Half) -> None:
+        super().__init__(manager, kind, FLOAT)
+
+
+HALF_TYPES = Half("float16"), Half("bfloat16")
 
 SCALARS: dict[str, types.Type] = {
     "bool": types.boolean,
     **{f"{sign}int{bits}": getattr(types, f"{sign}int{bits}")
        for sign in ("", "u") for bits in (8, 16, 32, 64)},
+    **{kind.name: kind for kind in HALF_TYPES},
     "float32": types.float32,
     "float64": types.float64,
 }
@@ -36,6 +53,8 @@ NAMES = {kind: name for name, kind in SCALARS.items()}
 
 def in_memory(kind: types.Type) -> ir.Type:
     """The LLVM type of an element: a bool is a byte."""
+    if is_half(kind):
+        return I16
     return I8 if kind == types.boolean else in_register(kind)
 
 
@@ -44,12 +63,16 @@ def in_register(kind: types.Type) -> ir.Type:
     if kind == types.boolean:
         return I1
     if is_float(kind):
-        return FLOAT if kind == types.float32 else DOUBLE
+        return DOUBLE if kind == types.float64 else FLOAT
     return ir.IntType(kind.bitwidth)
 
 
 def is_float(kind: types.Type) -> bool:
     return isinstance(kind, types.Float)
+
+
+def is_half(kind: types.Type) -> bool:
+    return isinstance(kind, Half)
 
 
 def is_signed(kind: types.Type) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba.core import types
 
+from graphc.runtime.primitives.halves import expand, stored
 from graphc.runtime.primitives.kinds import (
     DOUBLE,
     I8,
@@ -20,6 +21,7 @@ from graphc.runtime.primitives.kinds import (
     Pointer,
     Site,
     in_memory,
+    is_half,
     primitive,
 )
 
@@ -123,7 +125,7 @@ def _getitem(site: Site, pointer: ir.Value, index: ir.Value) -> ir.Value:
         SCOPES.annotate(value, site.module, site.kind.slot)
     if kind == types.boolean:
         return site.builder.icmp_unsigned("!=", value, ir.Constant(I8, 0))
-    return value
+    return expand(site.builder, value, kind) if is_half(kind) else value
 
 
 @primitive("setitem", _assignment)
@@ -131,6 +133,8 @@ def _setitem(site: Site, pointer: ir.Value, index: ir.Value, value: ir.Value) ->
     kind = SCALARS[site.kind.dtype]
     if kind == types.boolean:
         value = site.builder.zext(value, I8)
+    elif is_half(kind):
+        value = stored(site.builder, value, kind)
     store = site.builder.store(value, _place(site, pointer, index), align=_size(kind))
     if site.kind.mode != "local":
         SCOPES.annotate(store, site.module, site.kind.slot)

@@ -19,6 +19,7 @@ from graphc.runtime.primitives.kinds import (
     Pointer,
     Site,
     in_memory,
+    is_half,
     primitive,
 )
 
@@ -65,6 +66,8 @@ def _poke(site: Site, address: ir.Value, *rest: ir.Value) -> None:
 
 
 for _dtype, _kind in SCALARS.items():
+    if is_half(_kind):
+        continue
     primitive(f"peek_{_dtype}", _int64s(_kind, 1, 2))(_peek)
     primitive(f"poke_{_dtype}", _written(_kind))(_poke)
 

@@ -84,25 +84,39 @@ def _half_turns(x: Real) -> _HalfTurns:
     )
 
 
-def _middle(x: Real, low: float) -> tuple[Real, Real, Real, Real]:
-    """Steps from x, above -1/2 and below 8, to ``m`` in ``[low, low + 1)``.
+@dataclass(frozen=True)
+class _Steps:
+    """Steps from x to an ``m`` near 2: ``m - 2``, and the factors between.
 
-    Returns ``m - 2``, the factors between as divisor (where x is below m) or as product (where it
-    is above), and the sum of the reciprocals of these factors times that divisor or product.
+    They are a divisor where x is below m, or a product where it is above; `lost` is what
+    rounding takes off the product, `total` the sum of their reciprocals times either.
     """
+
+    shifted: Real
+    divisor: Real
+    product: Real
+    lost: Real
+    total: Real
+
+
+def _middle(x: Real, low: float) -> _Steps:
+    """Steps from x, above -1/2 and below 8, to ``m`` in ``[low, low + 1)``."""
     one = x.constant(1.0)
     shifted, product, total = x - 2.0, one, x.constant(0.0)
+    lost = total
     for i in range(1, 7):
         factor = x - float(i)
         active = factor >= low
         total = where(active, total.fma(factor, product), total)
-        product = where(active, product * factor, product)
+        longer, error = two_product(product, factor)
+        lost = where(active, lost.fma(factor, error), lost)
+        product = where(active, longer, product)
         shifted = where(active, x - (i + 2.0), shifted)
     below, far_below = x < low, x < low - 1.0
     divisor = where(below, where(far_below, x * (x + 1.0), x), 1.0)
     total = where(below, where(far_below, x + x + 1.0, 1.0), total)
     shifted = where(below, where(far_below, x, x - 1.0), shifted)
-    return shifted, divisor, product, total
+    return _Steps(shifted, divisor, product, lost, total)
 
 
 def _gammaln(x: Real) -> Real:
@@ -110,10 +124,10 @@ def _gammaln(x: Real) -> Real:
     reflected = x < -0.5
     a = where(reflected, -x, x)
     large = a >= STIRLING
-    shifted, divisor, product, _ = _middle(where(large, 2.0, a), 1.2)
+    steps = _middle(where(large, 2.0, a), 1.2)
     below = a < 1.2
-    logarithm = log(where(large, a, where(below, abs(divisor), product)))
-    middle = shifted * polynomial(shifted, GAMMALN_MIDDLE["float64"])
+    logarithm = log(where(large, a, where(below, abs(steps.divisor), steps.product)))
+    middle = steps.shifted * polynomial(steps.shifted, GAMMALN_MIDDLE["float64"])
     middle = middle + where(below, -logarithm, logarithm)
     inverse = 1.0 / a
     series = inverse * polynomial(inverse * inverse, GAMMALN_STIRLING["float64"])
@@ -130,9 +144,10 @@ def _gamma(x: Real) -> Real:
     reflected = x < -0.5
     a = where(reflected, -x, x)
     large = a >= STIRLING
-    shifted, divisor, product, _ = _middle(where(large, 2.0, a), 1.5)
-    middle = polynomial(shifted, GAMMA_MIDDLE["float64"])
-    middle = where(a < 1.5, middle / divisor, middle * product)
+    steps = _middle(where(large, 2.0, a), 1.5)
+    middle = polynomial(steps.shifted, GAMMA_MIDDLE["float64"])
+    above = middle.fma(steps.product, middle * steps.lost)
+    middle = where(a < 1.5, middle / steps.divisor, above)
     # sqrt(2 pi) a**(a - 1/2) exp(-a) as a power of 2, its exponent in two parts
     bounded = at_most(where(large, a, STIRLING), 200.0)
     high, low = log2_in_two_parts(bounded)
@@ -148,11 +163,21 @@ def _gamma(x: Real) -> Real:
     factor = where(large, series, middle)
     turns = _half_turns(a)
     sign = where(turns.odd, x.constant(1.0), -1.0)
-    mirrored = PI[0] * sign / (a * turns.sine * factor)
-    factor = where(reflected, mirrored, factor)
+    factor = where(reflected, _mirrored(a, turns.sine, factor) * sign, factor)
     undefined = reflected & (turns.whole | a.equals(math.inf))
     result = where(undefined, math.nan, _times_power_of_two(factor, power, rest))
     return where(x.equals(math.inf) | x.differs(x), x, result)
+
+
+def _mirrored(a: Real, sine: Real, factor: Real) -> Real:
+    """``pi / (a sine factor)``, with what the products and the quotient lose put back."""
+    first, lost = two_product(a, sine)
+    divisor, more = two_product(first, factor)
+    lost = lost.fma(factor, more)
+    inverse = 1.0 / divisor
+    quotient = PI[0] * inverse
+    rest = quotient.fma(-divisor, PI[0]) + quotient.fma(-lost, PI[1])
+    return rest.fma(inverse, quotient)
 
 
 def _times_power_of_two(factor: Real, power: Real, rest: Real) -> Real:
@@ -169,11 +194,11 @@ def _digamma(x: Real) -> Real:
     reflected = x < -0.2
     a = where(reflected, -x, x)
     large = a >= STIRLING
-    shifted, divisor, product, total = _middle(where(large, 2.0, a), 1.2)
-    from_zero = (shifted - (DIGAMMA_ZERO[0] - 2.0)) - DIGAMMA_ZERO[1]
-    near_two = from_zero * polynomial(shifted, DIGAMMA_MIDDLE["float64"])
+    way = _middle(where(large, 2.0, a), 1.2)
+    from_zero = (way.shifted - (DIGAMMA_ZERO[0] - 2.0)) - DIGAMMA_ZERO[1]
+    near_two = from_zero * polynomial(way.shifted, DIGAMMA_MIDDLE["float64"])
     below = a < 1.2
-    steps = total / where(below, -divisor, product)
+    steps = way.total / where(below, -way.divisor, way.product)
     inverse = 1.0 / a
     square = inverse * inverse
     series = square * polynomial(square, DIGAMMA_STIRLING["float64"])

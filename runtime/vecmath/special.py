@@ -41,30 +41,39 @@ class _Erfc:
     minus_square: Real
 
 
-def _erfc_far(x: Real) -> _Erfc:
+def _erfc_far(x: Real, fine: bool = True) -> _Erfc:
     """``erfc(x) = exp(-x**2) p(t) / (1 + x)`` for ``x >= 3 / 4`` (cf. Shepherd, Laframboise 1981).
 
     One reciprocal serves both quotients, and one step of refinement makes the second exact. The
-    square is kept in two numbers: its rounding error alone would cost ``x**2`` units.
+    square is kept in two numbers: its rounding error alone would cost ``x**2`` units. `fine` puts
+    back what rounding takes off t, the polynomial and the quotient: half of the error that is left.
     """
     name = x.format.name
     x = at_most(x, ERFC_ZERO[name])
     below, below_error = two_sum(x, x.constant(1.0))
-    reciprocal = 1.0 / ((x + 3.0) * below)
-    inverse = (x + 3.0) * reciprocal
+    above = x + 3.0
+    reciprocal = 1.0 / (above * below)
+    inverse = above * reciprocal
     t = ((x - 3.0) * below) * reciprocal
-    value = polynomial(t, (ERFC | ERFC_SINGLE)[name])
-    quotient = value * inverse
-    rest = quotient.fma(-below, value) - quotient * below_error
-    quotient = rest.fma(inverse, quotient)
+    if fine:
+        t = t.fma(-above, x - 3.0).fma(below * reciprocal, t)
+    coefficients = (ERFC | ERFC_SINGLE)[name]
+    slope = polynomial(t, coefficients[1:])
+    value = slope.fma(t, coefficients[0])
+    lost = slope.fma(t, coefficients[0] - value) if fine else 0.0
+    start = value * inverse
+    rest = start.fma(-below, value) + start.fma(-below_error, lost)
+    quotient = rest.fma(inverse, start)
+    lost = rest.fma(inverse, start - quotient) if fine else 0.0
     square, square_error = two_product(x, x)
     n, minus_one = reduced(-square, -square_error)
-    return _Erfc(quotient.fma(minus_one, quotient), n, quotient, -square)
+    mantissa = quotient + quotient.fma(minus_one, lost)
+    return _Erfc(mantissa, n, quotient, -square)
 
 
-def _erfc_value(x: Real) -> Real:
+def _erfc_value(x: Real, fine: bool = True) -> Real:
     """``erfc(x)`` for ``x >= 3 / 4``."""
-    far = _erfc_far(x)
+    far = _erfc_far(x, fine)
     limit = UNDERFLOW[x.format.name] / 1.25
     return scaled(far.minus_square, far.n, limit, (64, 0), far.mantissa)
 
@@ -92,7 +101,7 @@ def erf(x: Real) -> Real:
         power = exponent(n)
         large = minus_one.fma(-power, 1.0 - power)
     else:
-        large = 1.0 - _erfc_value(at_most(size, ERF_ONE[name]))
+        large = 1.0 - _erfc_value(at_most(size, ERF_ONE[name]), fine=False)
     return where(size < 1.0, small, large.copysign(x))
 
 
@@ -113,7 +122,7 @@ def _refined(y: Real, x: Real, q: Real) -> Real:
     slope = math.sqrt(math.pi) / 2
     growth = polynomial(z, tuple(1 / math.factorial(i) for i in range(9)))
     near = x - y.fma(polynomial(z, ERF_SMALL["float64"]), y)
-    far = _erfc_far(y)
+    far = _erfc_far(y, fine=False)
     # erfc(y) / q - 1, where the power of 2 of erfc(y) may be too small a number by itself
     down = (0 - far.n) & 0xFFF
     half = down >> 1

@@ -1,5 +1,5 @@
-"""``T.signal``: pooling."""
+"""``T.signal``: pooling, and convolution without channels."""
 
-from graphc.tensor.signal import downsample, pool
+from graphc.tensor.signal import conv, downsample, pool
 
-__all__ = ["downsample", "pool"]
+__all__ = ["conv", "downsample", "pool"]

@@ -1,0 +1,3 @@
+"""Theano's older path of ``T.nlinalg`` and ``T.slinalg``."""
+
+from graphc.tensor.linalg import *  # noqa: F403
