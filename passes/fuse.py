@@ -192,8 +192,8 @@ class Fuser:
         """Take the members of `other`, whose values `v` reads, into `group`."""
         if len(other.members) + len(group.members) > self.limit:
             return False
-        if other.first_user < group.number:
-            return False
+        if other.first_user < group.number or other.number > group.number:
+            return False  # a later group may need what this one makes, through others even
         readers = [u for u in other.users if self.task_of[u] is group]
         if any(self.task_of[s] is other for u in readers for s in self._dependencies(u)[1]):
             return False
