@@ -10,15 +10,15 @@ smoothing) of the same training text, on held-out paragraphs: it needs fewer bit
 
 import time
 from collections import Counter
+from pydoc_data.topics import topics
 
 import numpy as np
-from pydoc_data.topics import topics
 
 import graphc
 import graphc.tensor as T
 from graphc import recurrent
 
-UNITS, STEPS, BATCH, EPOCHS = 256, 32, 16, 5
+UNITS, STEPS, BATCH, EPOCHS = 192, 32, 16, 5
 graphc.config.floatX = "float32"
 
 
@@ -98,8 +98,7 @@ def main():
     step = graphc.function([first, rate], nll, updates=updates, givens=piece)
     evaluate = graphc.function([x, y], loss(x, y, others)[0])
 
-    one, heat = T.ivector("one"), T.scalar("temperature")
-    h0, c0 = T.matrix("h0"), T.matrix("c0")
+    one, h0, c0, heat = T.ivector("one"), T.matrix("h0"), T.matrix("c0"), T.scalar("heat")
     h1, c1 = recurrent.lstm_step(E[one], h0, c0, lstm)
     p1 = T.nnet.softmax((T.dot(h1, V) + b) / heat)[0]
     following = graphc.function([one, h0, c0, heat], [p1, h1, c1])
@@ -112,7 +111,7 @@ def main():
         rates = 0.004 * (1 - np.linspace(epoch, epoch + 1, len(starts)) / EPOCHS)
         losses = [step(k, r) for k, r in zip(starts, rates)]
         bits = float(evaluate(held[:-1], held[1:])) / np.log(2)
-        print(f"epoch {epoch + 1}: bits per character {np.mean(losses) / np.log(2):.3f} in training, "
+        print(f"epoch {epoch + 1}: {np.mean(losses) / np.log(2):.3f} bits per character, "
               f"{bits:.3f} held out; {time.perf_counter() - start:.0f} s")  # fmt: skip
     for temperature in (0.3, 0.7, 1.0):
         print(f"\n--- at temperature {temperature}:\n{sample(following, alphabet, temperature)}")

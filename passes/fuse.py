@@ -150,8 +150,8 @@ class Fuser:
         needed = [self.task_of[u] for u in strict] + others
         if any(t is group for t in (self.task_of[u] for u in strict)):
             return False
-        if len(group.members) >= self.limit:
-            return False
+        if len(group.members) >= self.limit or (0 in loop_shape(v)) != (0 in group.sizes):
+            return False  # a loop that never runs makes nothing for the others
         floor = max((t.number for t in needed), default=0)
         lift = floor >= group.number
         if lift and group.first_user != inf:
@@ -191,6 +191,8 @@ class Fuser:
     def _merge(self, other: Group, group: Group, v: Variable) -> bool:
         """Take the members of `other`, whose values `v` reads, into `group`."""
         if len(other.members) + len(group.members) > self.limit:
+            return False
+        if (0 in other.sizes) != (0 in group.sizes):
             return False
         if other.first_user < group.number or other.number > group.number:
             return False  # a later group may need what this one makes, through others even

@@ -159,3 +159,13 @@ def test_kernels_that_share_an_operand_and_need_each_other_stay_apart():
     expected = graphc.function([x, y, a, U], outputs, mode="numpy")(*values)
     for f, e in zip(found, expected):
         np.testing.assert_allclose(f, e, rtol=1e-12)
+
+
+def test_what_is_empty_shares_no_loop_with_what_is_not():
+    x, a = T.dmatrix("x"), T.dvector("a")
+    column = T.exp(a)[:, None]
+    outputs = [column * x[:, :1], column * x[:, :0], column * x]
+    values = R.standard_normal((4, 20)), R.standard_normal(4)
+    found = graphc.function([x, a], outputs)(*values)
+    for f, k in zip(found, (1, 0, 20)):
+        np.testing.assert_allclose(f, np.exp(values[1])[:, None] * values[0][:, :k], rtol=1e-12)
