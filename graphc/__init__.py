@@ -22,6 +22,7 @@ from graphc import (
     pickling,
     printing,
     random,
+    recurrent,
     sandbox,
     scalar,
     scan_module,
@@ -59,5 +60,5 @@ __all__ = [
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
-    "ifelse", "loop", "each",
+    "ifelse", "loop", "each", "recurrent",
 ]  # fmt: skip

@@ -151,8 +151,8 @@ class Fuser:
         needed = [self.task_of[u] for u in strict] + others
         if any(t is group for t in (self.task_of[u] for u in strict)):
             return False
-        if len(group.members) >= self.limit:
-            return False
+        if len(group.members) >= self.limit or (0 in loop_shape(v)) != (0 in group.sizes):
+            return False  # a loop that never runs makes nothing for the others
         floor = max((t.number for t in needed), default=0)
         lift = floor >= group.number
         if lift and group.first_user != inf:
@@ -193,8 +193,10 @@ class Fuser:
         """Take the members of `other`, whose values `v` reads, into `group`."""
         if len(other.members) + len(group.members) > self.limit:
             return False
-        if other.first_user < group.number:
+        if (0 in other.sizes) != (0 in group.sizes):
             return False
+        if other.first_user < group.number or other.number > group.number:
+            return False  # a later group may need what this one makes, through others even
         readers = [u for u in other.users if self.task_of[u] is group]
         if any(self.task_of[s] is other for u in readers for s in self._dependencies(u)[1]):
             return False

@@ -147,3 +147,25 @@ def test_optimisers_update_each_parameter_in_place_and_in_its_own_order():
     assert "copy_bytes" not in routines(f)
     updating = [s for s in f.plan.steps if any("mean" in w for w in s.writes)]
     assert len(updating) == 3
+
+
+def test_kernels_that_share_an_operand_and_need_each_other_stay_apart():
+    x, y, a, U = T.dmatrices("x", "y", "a", "U")
+    product = x * a
+    # The first kernel makes what the dot product reads, the second reads what that made.
+    outputs = [y * T.dot(product, U) + product, a * y]
+    values = [R.standard_normal((3, 3)) for _ in range(4)]
+    found = graphc.function([x, y, a, U], outputs)(*values)
+    expected = graphc.function([x, y, a, U], outputs, mode="numpy")(*values)
+    for f, e in zip(found, expected):
+        np.testing.assert_allclose(f, e, rtol=1e-12)
+
+
+def test_what_is_empty_shares_no_loop_with_what_is_not():
+    x, a = T.dmatrix("x"), T.dvector("a")
+    column = T.exp(a)[:, None]
+    outputs = [column * x[:, :1], column * x[:, :0], column * x]
+    values = R.standard_normal((4, 20)), R.standard_normal(4)
+    found = graphc.function([x, a], outputs)(*values)
+    for f, k in zip(found, (1, 0, 20)):
+        np.testing.assert_allclose(f, np.exp(values[1])[:, None] * values[0][:, :k], rtol=1e-12)

@@ -1,0 +1,122 @@
+"""A character-level language model: an LSTM that reads Python's own documentation.
+
+    python examples/char_lstm.py
+
+The text is `pydoc_data.topics`, which ships with Python: the part of the language reference that
+`help()` shows. The model reads it in pieces of 32 characters and carries its state from piece to
+piece. It is compared with an order-3 n-gram model (three characters of context, Witten-Bell
+smoothing) of the same training text, on held-out paragraphs: it needs fewer bits per character.
+"""
+
+import time
+from collections import Counter
+from pydoc_data.topics import topics
+
+import numpy as np
+
+import graphc
+import graphc.tensor as T
+from graphc import recurrent
+
+UNITS, STEPS, BATCH, EPOCHS = 192, 32, 16, 5
+graphc.config.floatX = "float32"
+
+
+def read_text():
+    """The training text, the held-out text and the alphabet; no paragraph is in both texts."""
+    whole = "\n\n".join(topics[name] for name in sorted(topics))
+    whole = "".join(c for c in whole if c == "\n" or " " <= c <= "~")
+    paragraphs = list(dict.fromkeys(whole.split("\n\n")))
+    train, test = ("\n\n".join(p for k, p in enumerate(paragraphs) if (k // 20 % 10 == 5) == held)
+                   for held in (False, True))  # fmt: skip
+    return train, test, sorted(set(whole))
+
+
+def ngram_bits(train, test, alphabet, order=3):
+    """Bits per character of an n-gram model with Witten-Bell smoothing.
+
+    ``p(c | context) = (count + kinds * p(c | shorter context)) / (total + kinds)``, where `kinds`
+    is how many different characters were seen after the context.
+    """
+    counts, totals, kinds = Counter(), Counter(), Counter()
+    for n in range(order + 1):
+        counts.update(train[i : i + n + 1] for i in range(len(train) - n))
+    for gram, count in counts.items():
+        totals[gram[:-1]] += count
+        kinds[gram[:-1]] += 1
+    bits = 0.0
+    for i in range(order, len(test)):
+        p = 1 / len(alphabet)
+        for context in (test[i - n : i] for n in range(order + 1)):
+            if context in totals:
+                k = kinds[context]
+                p = (counts[context + test[i]] + k * p) / (totals[context] + k)
+        bits -= np.log2(p)
+    return bits / (len(test) - order)
+
+
+def streams(text, alphabet, batch):
+    """The text as (time, batch): `batch` long pieces side by side."""
+    codes = np.array([alphabet.index(c) for c in text], "int32")
+    return codes[: len(codes) // batch * batch].reshape(batch, -1).T.copy()
+
+
+def sample(step, alphabet, temperature, length=200):
+    random, text = np.random.RandomState(0), "\n"
+    h = c = np.zeros((1, UNITS), "float32")
+    for _ in range(length):
+        p, h, c = step(np.array([alphabet.index(text[-1])], "int32"), h, c, temperature)
+        text += alphabet[min(np.searchsorted(np.cumsum(p), random.uniform()), len(p) - 1)]
+    return text[1:]
+
+
+def main():
+    train, test, alphabet = read_text()
+    ngram, size = ngram_bits(train, test, alphabet), len(alphabet)
+    print(f"{len(train)} characters to learn from, {len(test)} held out, {size} different ones")
+
+    # From a character's embedding through the LSTM to the next character's logits.
+    random = np.random.RandomState(0)
+    E = graphc.shared(random.normal(0, 0.25, (size, 48)).astype("float32"), name="E")
+    V = graphc.shared(np.zeros((UNITS, size), "float32"), name="V")
+    b = graphc.shared(np.zeros(size, "float32"), name="b")
+    lstm = recurrent.lstm_parameters(48, UNITS)
+    parameters = [E, V, b, *lstm.values()]
+
+    def loss(x, y, states):
+        """The mean negative log-likelihood, and the updates that carry the state on."""
+        h, c = recurrent.lstm(E[x], lstm, states)
+        p = T.nnet.softmax(T.dot(h.reshape((-1, UNITS)), V) + b)
+        return -T.mean(T.log(p)[T.arange(p.shape[0]), y.flatten()]), recurrent.carry(states, (h, c))
+
+    data, held = graphc.shared(streams(train, alphabet, BATCH)), streams(test, alphabet, 8)
+    x, y, first, rate = T.imatrix("x"), T.imatrix("y"), T.lscalar("first"), T.scalar("rate")
+    states, others = ([recurrent.state(n, UNITS) for _ in "hc"] for n in (BATCH, 8))
+    nll, carried = loss(x, y, states)
+    piece = {x: data[first : first + STEPS], y: data[first + 1 : first + STEPS + 1]}
+    updates = graphc.optim.adam(nll, parameters, rate) + carried
+    step = graphc.function([first, rate], nll, updates=updates, givens=piece)
+    evaluate = graphc.function([x, y], loss(x, y, others)[0])
+
+    one, h0, c0, heat = T.ivector("one"), T.matrix("h0"), T.matrix("c0"), T.scalar("heat")
+    h1, c1 = recurrent.lstm_step(E[one], h0, c0, lstm)
+    p1 = T.nnet.softmax((T.dot(h1, V) + b) / heat)[0]
+    following = graphc.function([one, h0, c0, heat], [p1, h1, c1])
+
+    start = time.perf_counter()
+    starts = range(0, len(data.get_value(borrow=True)) - STEPS, STEPS)
+    for epoch in range(EPOCHS):
+        for s in states:
+            s.set_value(np.zeros((BATCH, UNITS), "float32"))
+        rates = 0.004 * (1 - np.linspace(epoch, epoch + 1, len(starts)) / EPOCHS)
+        losses = [step(k, r) for k, r in zip(starts, rates)]
+        bits = float(evaluate(held[:-1], held[1:])) / np.log(2)
+        print(f"epoch {epoch + 1}: {np.mean(losses) / np.log(2):.3f} bits per character, "
+              f"{bits:.3f} held out; {time.perf_counter() - start:.0f} s")  # fmt: skip
+    for temperature in (0.3, 0.7, 1.0):
+        print(f"\n--- at temperature {temperature}:\n{sample(following, alphabet, temperature)}")
+    print(f"\nbits per held-out character: LSTM {bits:.3f}, n-gram model {ngram:.3f}")
+
+
+if __name__ == "__main__":
+    main()
