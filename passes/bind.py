@@ -15,8 +15,8 @@ from graphc.core.plan import Place, Plan
 from graphc.passes.convolution import is_native, work_of
 from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
-from graphc.passes.joins import fill_joins
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
+from graphc.passes.joins import fill_joins
 from graphc.passes.layout import Layout, Layouts, shape_of, trace
 from graphc.passes.loop_plan import LoopPlan, is_native_loop, plan_loop
 from graphc.passes.lower import (
