@@ -21,7 +21,7 @@ graphc.config.floatX = "float32"
 
 
 def shared(array: Any, name: str | None = None) -> Any:
-    return graphc.shared(np.array(array), name=name, borrow=True)
+    return graphc.shared(array, name=name)
 
 
 def symbolic(array: Any, name: str | None = None) -> Any:

@@ -18,6 +18,9 @@ from .variants import Tile
 AHEAD = 12
 """Steps along k by which an unpacked B is prefetched: rows far apart escape the hardware's eye."""
 
+AHEAD_ALIASED, PAGE = 5, 4096
+"""The same where rows are pages apart: all meet in one set of a cache, which forgets them soon."""
+
 
 @dataclass(frozen=True)
 class _Step:
@@ -29,15 +32,15 @@ class _Step:
     a_col: ir.Value
     b_row: ir.Value
     masks: Sequence[ir.Value | None]
-    ahead: bool
+    ahead: ir.Value | None
 
     def advance(self, b: ir.IRBuilder, sums: Values, a: ir.Value, line: ir.Value) -> Values:
         """Emit the multiply-adds of one step along k."""
         kit, vectors = self.kit, self.tile.vectors
         starts = [kit.at(b, line, v * kit.lanes) for v in range(vectors)]
         wide = [kit.load(b, p, mask) for p, mask in zip(starts, self.masks, strict=True)]
-        if self.ahead:
-            far = kit.at(b, line, b.mul(self.b_row, word(AHEAD)))
+        if self.ahead is not None:
+            far = kit.at(b, line, self.ahead)
             for v in range(vectors):
                 kit.prefetch(b, kit.at(b, far, v * kit.lanes))
         following = []
@@ -94,7 +97,8 @@ def emit_tile(
     b = ir.IRBuilder(function.append_basic_block("entry"))
     masks = kit.masks(b, columns, tile.vectors)
     offsets = [i if adjacent else b.mul(word(i), a_row) for i in range(tile.rows)]
-    step = _Step(kit, tile, offsets, a_col, b_row, [None] * tile.vectors, ahead)
+    distance = _distance(b, kit, b_row) if ahead else None
+    step = _Step(kit, tile, offsets, a_col, b_row, [None] * tile.vectors, distance)
     if packed or not kit.level.masked:
         sums = _accumulate(b, step, k, a, line)
     else:
@@ -112,6 +116,13 @@ def emit_tile(
                 _store_by_element(b, kit, tile, sums, c, columns, c_row, c_col, alpha, beta)
     b.ret_void()
     return function
+
+
+def _distance(b: ir.IRBuilder, kit: Kit, b_row: ir.Value) -> ir.Value:
+    """Emit how far ahead of a row of B to prefetch, in elements."""
+    inside = b.and_(b.mul(b_row, word(kit.size)), word(PAGE - 1))
+    aliased = b.icmp_signed("==", inside, word(0))
+    return b.mul(b_row, b.select(aliased, word(AHEAD_ALIASED), word(AHEAD)))
 
 
 def _accumulate_either(
