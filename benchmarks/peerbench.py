@@ -15,12 +15,13 @@ from harness import Task  # type: ignore[import-not-found]
 
 import graphc
 import graphc.tensor as T
+from graphc import optim
 
 graphc.config.floatX = "float32"
 
 
 def shared(array: Any, name: str | None = None) -> Any:
-    return graphc.shared(np.array(array), name=name, borrow=True)
+    return graphc.shared(array, name=name)
 
 
 def symbolic(array: Any, name: str | None = None) -> Any:
@@ -33,6 +34,12 @@ def nll(logits: Any, labels: Any) -> Any:
 
 def updates_for(loss: Any, params: list[Any], opt: dict[str, Any]) -> list[Any]:
     grads = graphc.grad(loss, params)
+    if opt.get("clip"):
+        norm = T.sqrt(sum(T.sqr(g).sum() for g in grads))
+        scale = T.minimum(opt["clip"] / (norm + 1e-6), 1.0)
+        grads = [g * scale for g in grads]
+    if opt["kind"] == "adam":
+        return optim.adam(grads, params, opt["lr"], *opt["betas"], opt["eps"])
     if opt["kind"] == "sgd":
         return [(p, p - opt["lr"] * g) for p, g in zip(params, grads)]
     updates = []
@@ -43,12 +50,23 @@ def updates_for(loss: Any, params: list[Any], opt: dict[str, Any]) -> list[Any]:
     return updates
 
 
-def trainer(loss_fn: Any, params: list[Any], batches: list[Any], opt: dict[str, Any]) -> Task:
-    """One optimiser step on the next batch per call."""
+def trainer(
+    loss_fn: Any, params: list[Any], batches: list[Any], opt: dict[str, Any], carry: Any = ()
+) -> Task:
+    """One optimiser step on the next batch per call.
+
+    With `carry`, arrays that live on from step to step, the loss is of
+    ``(params, carry, *batch)`` and comes with their new values.
+    """
     variables = [shared(p, f"p{k}") for k, p in enumerate(params)]
     inputs = [symbolic(a, f"in{k}") for k, a in enumerate(batches[0])]
-    loss = loss_fn(variables, *inputs)
-    function = graphc.function(inputs, loss, updates=updates_for(loss, variables, opt))
+    state = [shared(c, f"carry{k}") for k, c in enumerate(carry)]
+    if state:
+        loss, new = loss_fn(variables, state, *inputs)
+    else:
+        loss, new = loss_fn(variables, *inputs), []
+    updates = [*updates_for(loss, variables, opt), *zip(state, new)]
+    function = graphc.function(inputs, loss, updates=updates)
     count = [0]
 
     def step() -> Any:
@@ -130,6 +148,65 @@ def mlp_step(data: Any, peer: str) -> Task:
     return trainer(mlp_loss(data), data["params"], data["batches"], data["opt"])
 
 
+def lenet_step(data: Any, peer: str) -> Task:
+    def loss_fn(params: list[Any], x: Any, y: Any) -> Any:
+        w1, b1, w2, b2, w3, b3, w4, b4 = params
+        h = T.tanh(pooled(T.nnet.conv2d(x, w1, filter_flip=False), b1))
+        h = T.tanh(pooled(T.nnet.conv2d(h, w2, filter_flip=False), b2))
+        h = T.tanh(T.dot(h.flatten(2), w3) + b3)
+        return nll(T.dot(h, w4) + b4, y)
+
+    def pooled(image: Any, bias: Any) -> Any:
+        return max_pool(image) + bias.dimshuffle("x", 0, "x", "x")
+
+    return trainer(loss_fn, data["params"], data["batches"], {"kind": "sgd", "lr": 0.05})
+
+
+def max_pool(image: Any) -> Any:
+    return T.signal.pool.pool_2d(image, ws=(2, 2), ignore_border=True)
+
+
+def cifar_cnn_step(data: Any, peer: str) -> Task:
+    from workloads import cifar_cnn_step as workload  # type: ignore[import-not-found]
+
+    def loss_fn(params: list[Any], x: Any, y: Any) -> Any:
+        h = x
+        for i in range(0, 9, 3):
+            w, gamma, beta = params[i : i + 3]
+            h = T.nnet.conv2d(h, w, border_mode="half", filter_flip=False)
+            h, *_ = T.nnet.bn.batch_normalization_train(
+                h, gamma, beta, "spatial", epsilon=workload.EPS
+            )
+            h = max_pool(T.nnet.relu(h))
+        return nll(T.dot(h.flatten(2), params[-2]) + params[-1], y)
+
+    return trainer(loss_fn, data["params"], data["batches"], workload.OPT)
+
+
+def lstm_step(data: Any, peer: str) -> Task:
+    from workloads import lstm_step as workload  # type: ignore[import-not-found]
+
+    hidden = data["carry"][0].shape[1]
+
+    def loss_fn(params: list[Any], carry: list[Any], tokens: Any, targets: Any) -> Any:
+        emb, wx, wh, b, wo, bo = params
+
+        def cell(x: Any, h: Any, c: Any, wh: Any) -> Any:
+            z = x + T.dot(h, wh)
+            i, f, g, o = (z[:, k * hidden : (k + 1) * hidden] for k in range(4))
+            c = T.nnet.sigmoid(f) * c + T.nnet.sigmoid(i) * T.tanh(g)
+            return T.nnet.sigmoid(o) * T.tanh(c), c
+
+        (hs, cs), _ = graphc.scan(
+            cell, sequences=T.dot(emb[tokens], wx) + b, outputs_info=list(carry),
+            non_sequences=[wh], strict=True,
+        )  # fmt: skip
+        rows = hs.reshape((-1, hidden))
+        return nll(T.dot(rows, wo) + bo, targets.flatten()), [hs[-1], cs[-1]]
+
+    return trainer(loss_fn, data["params"], data["batches"], workload.OPT, data["carry"])
+
+
 def autoencoder_step(data: Any, peer: str) -> Task:
     def loss_fn(params: list[Any], x: Any) -> Any:
         w, b, c = params
@@ -198,6 +275,9 @@ TASKS = {
     "layernorm": layernorm,
     "logreg_step": logreg_step,
     "mlp_step": mlp_step,
+    "lenet_step": lenet_step,
+    "cifar_cnn_step": cifar_cnn_step,
+    "lstm_step": lstm_step,
     "autoencoder_step": autoencoder_step,
     "epoch": epoch,
     "big_graph": big_graph,

@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
-from graphc.core.node import SharedVariable, Variable, describe, user_frames
+from graphc.core.node import SharedVariable, Variable, as_storage, describe, user_frames
 from graphc.ops.elementwise import cast, sqr, sqrt
 from graphc.passes.autodiff import grad
 
@@ -423,7 +423,7 @@ def with_gradients(
 def state_like(param: SharedVariable, what: str) -> SharedVariable:
     """A shared variable of zeros, shaped like a parameter and named after it."""
     shape, dtype = param.get_value(borrow=True).shape, dtypes.wide(param.dtype)
-    zeros = np.zeros(shape, dtypes.numpy_dtype(dtype))
+    zeros = as_storage(np.zeros(shape, dtypes.numpy_dtype(dtype)), copy=True)
     return SharedVariable(zeros, f"{param.name or 'param'}.{what}", param.broadcastable)
 
 

@@ -17,6 +17,7 @@ from graphc.passes.convolution import is_native, work_of
 from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
+from graphc.passes.joins import fill_joins
 from graphc.passes.layout import Layout, Layouts, shape_of, trace
 from graphc.passes.loop_plan import LoopPlan, is_native_loop, plan_branch, plan_loop
 from graphc.passes.lower import (
@@ -50,6 +51,7 @@ class Binder:
         self.reads: dict[Task, list[Variable]] = {}
         self.readers_of: dict[Variable, list[Task]] = {}
         self.pairs: dict[Task, list[tuple[Variable, Variable, str]]] = {}
+        self.stored: dict[Task, list[Variable]] = {}
         self.writer = Steps(self.layouts, self.nests, self.pairs, self.loops)
 
     def run(self) -> Plan:
@@ -60,6 +62,10 @@ class Binder:
         tasks = self.fuser.run(order)
         self._find_outputs(tasks)
         recompute(tasks, self.outputs, self.readers_of, self.graph.roots, self.graph.inputs)
+        self.stored = fill_joins(
+            tasks, self.outputs, self.readers_of, self.graph.roots, self.fuser.task_of,
+            self.layouts,
+        )  # fmt: skip
         tasks = [t for t in tasks if self.outputs[t]]  # others are done where they are read
         for t in tasks:
             self._analyse(t)
@@ -156,13 +162,15 @@ class Binder:
     def _analyse(self, t: Task) -> None:
         """Make a group's nest, and find what a task reads from memory."""
         if isinstance(t, Group):
-            nest = collapse(build_nest(t, self.outputs[t], self.layouts))
+            stored = self.stored.get(t, self.outputs[t])
+            nest = collapse(build_nest(t, stored, self.layouts))
             self.nests[t] = nest
             self.pairs[t] = inplace_pairs(nest)
             found: dict[Variable, None] = {}
-            for b in nest.bindings.values():
-                if b.layout is not None:
-                    found.update(dict.fromkeys(_bases(b.layout)))
+            for o in nest.kernel.operands:
+                layout = nest.bindings[o.name].layout
+                if layout is not None and not o.written:
+                    found.update(dict.fromkeys(_bases(layout)))
             self.reads[t] = [v for v in found if not isinstance(v, Constant)]
             return
         if is_native_loop(t.members):

@@ -26,6 +26,7 @@ class Group:
     first_user: float = inf
     users: dict[Variable, None] = field(default_factory=dict)
     leaves: set[Variable] = field(default_factory=set)
+    joined: list[Variable] = field(default_factory=list)  # made by writing their parts
 
     def axes_of(self, v: Variable) -> AxisMap:
         """The group's axes along which the value of `v` runs, one per axis of it."""

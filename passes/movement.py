@@ -19,6 +19,7 @@ from graphc.ops.make import arange
 from graphc.ops.shape import dim, dimshuffle
 from graphc.passes.sizes import same_sizes, size_of, sizes
 from graphc.passes.stability import pattern_of
+from graphc.passes.tables import TABLES
 from graphc.passes.views import BROADCASTS, is_op
 from graphc.passes.windows import ALL, Entry, entries_of, window_of
 
@@ -261,5 +262,5 @@ def counts_along(line: Variable, like: Variable, axis: int) -> bool:
 
 MOVEMENT: tuple[Rule, ...] = (
     gather_in_order, gather_of_elementwise, window_of_elementwise, gather_of_broadcast,
-    gather_of_shuffled, scatter_of_rows, sum_of_one_hot,
+    gather_of_shuffled, scatter_of_rows, sum_of_one_hot, *TABLES,
 )  # fmt: skip

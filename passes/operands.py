@@ -13,7 +13,7 @@ from graphc.core.kernel import (
 )
 from graphc.core.node import Constant, Variable
 from graphc.passes.group import Group, is_reduction, operand_axes
-from graphc.passes.layout import Layout, Layouts, c_strides, shape_of
+from graphc.passes.layout import Layout, Layouts
 from graphc.passes.roles import POSITIONS, Roles, roles
 
 
@@ -107,11 +107,13 @@ class Operands:
         if operand is None:
             operand = self.operands[key] = f"y{len(self.order)}"
             strides = [0] * len(self.group.sizes)
-            shape = shape_of(v)
-            for axis, n, s in zip(self.group.axes_of(v), shape, c_strides(shape)):
+            layout = self.layouts.of(v)
+            for axis, n, s in zip(self.group.axes_of(v), layout.shape, layout.strides):
                 if axis is not None and n != 1:
                     strides[axis] = s
-            self._declare(operand, Binding(None, v, tuple(strides)), v.dtype, True)
+            own = layout.base is v
+            binding = Binding(None if own else layout, v if own else None, tuple(strides))
+            self._declare(operand, binding, v.dtype, True)
         return operand
 
     def _constant(self, source: Constant, site: Any) -> str:

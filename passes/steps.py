@@ -84,7 +84,7 @@ class Steps:
                 if (made, read) in aliases:
                     nest.kernel = alias(nest, read, written)
             cost = sum(_work(v) for v in t.members)
-            launch = Launch(nest, _label(t.members), tuple(t.members), flops=cost)
+            launch = Launch(nest, _label(t.members), (*t.members, *t.joined), flops=cost)
             self._launch(launch, found.places, scratch)
             return
         if t in self.loops:

@@ -169,3 +169,61 @@ def test_what_is_empty_shares_no_loop_with_what_is_not():
     found = graphc.function([x, a], outputs)(*values)
     for f, k in zip(found, (1, 0, 20)):
         np.testing.assert_allclose(f, np.exp(values[1])[:, None] * values[0][:, :k], rtol=1e-12)
+
+
+def test_parts_of_a_join_are_made_in_its_place():
+    x, w = T.fmatrix("x"), T.fmatrix("w")
+    inner = T.concatenate([T.tanh(x), x * 2, T.exp(-x) + 1], axis=1)
+    step = graphc.function([x, w], T.dot(inner, w))
+    a, b = array(30, 20), array(60, 7)
+    expected = np.concatenate([np.tanh(a), a * 2, np.exp(-a) + 1], axis=1) @ b
+    np.testing.assert_allclose(step(a, b), expected, rtol=1e-4, atol=1e-4)
+    assert routines(step) == ["kernel", "gemm"]
+
+
+def test_joins_in_place_keep_what_others_read():
+    x, y = T.fmatrix("x"), T.fmatrix("y")
+    W = graphc.shared(array(8, 6), "W")
+    p, q = T.tanh(x), T.exp(x)
+    row = T.tanh(y[:1])
+    outputs = [
+        T.concatenate([p, q], axis=0) * 2,  # parts that are results, too
+        T.dot(T.concatenate([p * 3, q * 3], axis=0), y),
+        T.dot(T.concatenate([p + 1, p + 1], axis=0), y),  # one part twice
+        T.dot(T.concatenate([q * 5, T.dot(x, y)], axis=1), T.concatenate([W, W, W[:2]], axis=0)),
+        T.concatenate([x - 1, x - x.mean(axis=0)], axis=1).sum(axis=1),
+        T.dot(T.concatenate([row * row, row + 2], axis=0), W.T),
+        T.stack([x * 4, x * 5], axis=1)[:, 1],
+        p,
+    ]
+    updates = [(W, T.concatenate([W[4:] * 0.5, T.tanh(W[:4])], axis=0))]
+    values = array(8, 12), array(12, 6)
+    start = W.get_value()
+    found, news = [], []
+    for mode in ("numpy", None):
+        W.set_value(start)
+        f = graphc.function([x, y], outputs, updates=updates, mode=mode)
+        found.append(f(*values))
+        news.append(W.get_value())
+    for reference, native in zip(*found):
+        np.testing.assert_allclose(native, reference, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(news[1], news[0], rtol=1e-6)
+
+
+def test_a_table_looked_up_often_is_multiplied_once():
+    table, w = graphc.shared(array(8, 32), "table"), graphc.shared(array(32, 24), "w")
+    index = T.imatrix("index")
+    z = T.tanh(T.dot(table[index], w))
+    gradients = graphc.grad((z * z).sum(), [table, w])
+    step = graphc.function([index], [z, *gradients])
+    words = R.integers(0, 8, (20, 6)).astype("int32")
+    words[words == 3] = 4  # one row is never read
+    found = step(words)
+    sizes = {s.extra.m * s.extra.n * s.extra.k for s in step.plan.steps if s.routine == "gemm"}
+    assert max(sizes) == 8 * 32 * 24
+    reference = graphc.function([index], [z, *gradients], mode="numpy")(words)
+    for a, b in zip(found, reference):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    assert not found[1][3].any()
+    rare = step(words[:1])  # few lookups: as written
+    np.testing.assert_allclose(rare[0], found[0][:1], rtol=1e-4, atol=1e-5)

@@ -114,6 +114,11 @@ y = TensorType("int64", (3,))("y")
 s = TensorType("float64", ())("s")
 i8 = TensorType("int8", (None,))("i8")
 s_index = T.lscalar("s_index")
+table = TensorType("float64", (3, 16))("table")
+often = TensorType("int64", (2, 4))("often")
+factor = TensorType("float64", (16, 5))("factor")
+gradient = TensorType("float64", (8, 5))("gradient")
+wide = TensorType("float64", (5, 16))("wide")
 
 VALUES = {
     v: np.array([0.3, -1.0, np.inf, np.nan, 2.0]),
@@ -129,6 +134,11 @@ VALUES = {
     s: np.array(1.75),
     s_index: np.array(2),
     i8: np.array([-3, 0, 5], "int8"),
+    table: np.where(np.arange(3)[:, None] == 1, np.nan, np.arange(48.0).reshape(3, 16) % 7 - 3),
+    often: np.array([[0, 2, 2, 0], [-1, 2, 0, 0]]),  # never row 1, which is of nan
+    factor: np.arange(80.0).reshape(16, 5) % 11 - 4,
+    gradient: np.arange(40.0).reshape(8, 5) % 9 - 4,
+    wide: np.where(np.arange(16) == 3, np.inf, np.arange(80.0).reshape(5, 16) % 5 - 2),
 }
 
 
@@ -278,6 +288,15 @@ EXAMPLES = {
         lambda: T.set_subtensor(A[rows, y], r),
     ],
     "sum_of_one_hot": [one_hot_sum],
+    "product_of_picked_rows": [
+        lambda: T.dot(table[often].reshape((8, 16)), factor),
+        lambda: T.dot(table[often.flatten()], factor),
+    ],
+    "product_with_picked_rows": [lambda: T.dot(table[often].reshape((8, 16)).T, gradient)],
+    "scatter_of_product": [
+        lambda: T.inc_subtensor(T.zeros((3, 16))[often], T.dot(gradient, wide).reshape((2, 4, 16))),
+        lambda: T.inc_subtensor(T.zeros((3, 16))[often.flatten()], T.dot(gradient, wide)),
+    ],
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphc.core.op import Op
 
 Array = np.ndarray[Any, Any]
+CACHE_LINE = 64  # bytes
 Shape = tuple[int | None, ...]
 Attrs = Mapping[str, Any]
 
@@ -304,8 +305,17 @@ class SharedVariable(Variable):
 
 
 def as_storage(array: Array, copy: bool) -> Array:
-    """A C-contiguous, aligned, writable array in native byte order for kernels to use."""
+    """A C-contiguous, aligned, writable array in native byte order for kernels to use.
+
+    A copy starts on a cache line: otherwise every vector that is read would touch two.
+    """
     native = array.dtype.newbyteorder("=")
+    if copy and not native.hasobject:
+        memory = np.empty(array.size * native.itemsize + CACHE_LINE, np.uint8)
+        start = -int(memory.__array_interface__["data"][0]) % CACHE_LINE
+        made: Array = np.ndarray(array.shape, native, memory, start)
+        made[...] = array
+        return made
     if copy:
         return np.array(array, dtype=native, order="C", copy=True)
     return np.require(array, dtype=native, requirements=["C", "A", "W"])

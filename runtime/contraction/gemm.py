@@ -56,6 +56,7 @@ def emit_outer(variant: Outer) -> str:
             kit,
             Tile(rows, main.vectors, main.depth),
             adjacent=variant.adjacent,
+            packed=not direct,
             ahead=direct and variant.order == "columns" and main.rows > 1,
             scattered=variant.swapped,
         )

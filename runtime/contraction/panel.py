@@ -130,10 +130,8 @@ def _transpose(
         repeat(b, ceil_div(b, k, lanes), [word(0), source, place], square)
         return [b.add(first, word(lanes)), kit.at(b, place, lanes)]
 
-    strips = word(vectors)  # all of them: multiply-adds on leftover subnormals are slow
-    if kit.level.masked:
-        strips = ceil_div(b, smaller(b, columns, word(width)), lanes)
-    repeat(b, strips, [word(0), target], strip)
+    # All of the strips: multiply-adds on leftover subnormals are slow.
+    repeat(b, word(vectors), [word(0), target], strip)
 
 
 def _load_square(b: ir.IRBuilder, kit: Kit, rows: Values, left: ir.Value) -> list[ir.Value]:

@@ -8,7 +8,7 @@ to hide the latency of a multiply-add, `depth` steps along k have accumulators o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llvmlite import ir
 
@@ -17,6 +17,9 @@ from .variants import Tile
 
 AHEAD = 12
 """Steps along k by which an unpacked B is prefetched: rows far apart escape the hardware's eye."""
+
+AHEAD_ALIASED, PAGE = 5, 4096
+"""The same where rows are pages apart: all meet in one set of a cache, which forgets them soon."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,15 @@ class _Step:
     a_col: ir.Value
     b_row: ir.Value
     masks: Sequence[ir.Value | None]
-    ahead: bool
+    ahead: ir.Value | None
 
     def advance(self, b: ir.IRBuilder, sums: Values, a: ir.Value, line: ir.Value) -> Values:
         """Emit the multiply-adds of one step along k."""
         kit, vectors = self.kit, self.tile.vectors
         starts = [kit.at(b, line, v * kit.lanes) for v in range(vectors)]
         wide = [kit.load(b, p, mask) for p, mask in zip(starts, self.masks, strict=True)]
-        if self.ahead:
-            far = kit.at(b, line, b.mul(self.b_row, word(AHEAD)))
+        if self.ahead is not None:
+            far = kit.at(b, line, self.ahead)
             for v in range(vectors):
                 kit.prefetch(b, kit.at(b, far, v * kit.lanes))
         following = []
@@ -59,7 +62,9 @@ class _Step:
         return [*following, *sums[depth * cells :], a, line]
 
 
-def emit_tile(kit: Kit, tile: Tile, *, adjacent: bool, ahead: bool, scattered: bool) -> ir.Function:
+def emit_tile(
+    kit: Kit, tile: Tile, *, adjacent: bool, packed: bool, ahead: bool, scattered: bool
+) -> ir.Function:
     """Emit the function of one register tile.
 
     Parameters
@@ -68,6 +73,8 @@ def emit_tile(kit: Kit, tile: Tile, *, adjacent: bool, ahead: bool, scattered: b
         Element type, level and module; the tile's shape.
     adjacent : bool
         Consecutive rows of A are adjacent, so that their addresses are one register and a constant.
+    packed : bool
+        B is a packed panel: it has all of the tile's columns.
     ahead : bool
         Prefetch rows of B.
     scattered : bool
@@ -90,8 +97,12 @@ def emit_tile(kit: Kit, tile: Tile, *, adjacent: bool, ahead: bool, scattered: b
     b = ir.IRBuilder(function.append_basic_block("entry"))
     masks = kit.masks(b, columns, tile.vectors)
     offsets = [i if adjacent else b.mul(word(i), a_row) for i in range(tile.rows)]
-    step = _Step(kit, tile, offsets, a_col, b_row, masks, ahead)
-    sums = _accumulate(b, step, k, a, line)
+    distance = _distance(b, kit, b_row) if ahead else None
+    step = _Step(kit, tile, offsets, a_col, b_row, [None] * tile.vectors, distance)
+    if packed or not kit.level.masked:
+        sums = _accumulate(b, step, k, a, line)
+    else:
+        sums = _accumulate_either(b, step, masks, columns, k, a, line)
     if scattered:
         _store_by_element(b, kit, tile, sums, c, columns, c_row, c_col, alpha, beta)
     elif kit.level.masked:
@@ -105,6 +116,39 @@ def emit_tile(kit: Kit, tile: Tile, *, adjacent: bool, ahead: bool, scattered: b
                 _store_by_element(b, kit, tile, sums, c, columns, c_row, c_col, alpha, beta)
     b.ret_void()
     return function
+
+
+def _distance(b: ir.IRBuilder, kit: Kit, b_row: ir.Value) -> ir.Value:
+    """Emit how far ahead of a row of B to prefetch, in elements."""
+    inside = b.and_(b.mul(b_row, word(kit.size)), word(PAGE - 1))
+    aliased = b.icmp_signed("==", inside, word(0))
+    return b.mul(b_row, b.select(aliased, word(AHEAD_ALIASED), word(AHEAD)))
+
+
+def _accumulate_either(
+    b: ir.IRBuilder,
+    step: _Step,
+    masks: Sequence[ir.Value | None],
+    columns: ir.Value,
+    k: ir.Value,
+    a: ir.Value,
+    line: ir.Value,
+) -> list[ir.Value]:
+    """Emit the loop along k twice: a masked load takes a slot from the multiply-adds."""
+    whole = b.icmp_signed(">=", columns, word(step.tile.vectors * step.kit.lanes))
+    found, blocks = [], []
+    with b.if_else(whole, likely=True) as branches:
+        for branch, form in zip(branches, (step, replace(step, masks=masks)), strict=True):
+            with branch:
+                found.append(_accumulate(b, form, k, a, line))
+                blocks.append(b.block)
+    merged = []
+    for values in zip(*found, strict=True):
+        phi = b.phi(step.kit.vector)
+        for value, block in zip(values, blocks, strict=True):
+            phi.add_incoming(value, block)
+        merged.append(phi)
+    return merged
 
 
 def _accumulate(
