@@ -202,7 +202,8 @@ class _Planner:
         assert state.taps == (-1,)
         (read,) = state.reads
         zero = np.zeros((), read.type.dtype)
-        cell = SharedVariable(np.broadcast_to(zero, shape_of(read)), name=read.name)
+        name = self.loop.name_of(read)
+        cell = SharedVariable(np.broadcast_to(zero, shape_of(read)), name=name)
         v = self.by_wish.get(("final", k))
         if v is None:
             with building_with(self.interner):
