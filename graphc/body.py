@@ -154,8 +154,8 @@ def _reads(c: Carried, words: Iterator[str | None]) -> list[Variable]:
 
 def _row_name(x: Variable, word: str | None) -> str | None:
     """What a row of a sequence is called: ``x[t]``, ``x[t+1]``, or as `fn` does."""
-    if not x.name:
-        return word
+    if not x.name or x.name.endswith("[t]"):
+        return word or x.name
     shifted = re.fullmatch(r"(.*)\[([+-]\d+)\]", x.name)
     if shifted is None:
         return f"{x.name}[t]"

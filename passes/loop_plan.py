@@ -293,9 +293,10 @@ def loop_step(
             words += [Address(address.place, address.offset + rows.start * size),
                       rows.stride * size]  # fmt: skip
         words += [0, 0]
-    label = f"{plan.name}: {plan.steps} steps of {len(plan.body.steps)}"
+    count_text = "1 step" if plan.steps == 1 else f"{plan.steps} steps"
+    label = f"{plan.name}: {count_text} of {len(plan.body.steps)}"
     if plan.when is not None:
-        label = f"{plan.name}: {len(plan.body.steps)} steps"
+        label = f"{plan.name}: {len(plan.body.steps)} step{'s' * (len(plan.body.steps) != 1)}"
     step = Step(
         "loop", label, words,
         nodes=tuple(plan.results), flops=plan.steps * sum(s.flops for s in plan.body.steps),

@@ -7,6 +7,7 @@ root, a variable with a name is shown by its name. What lies too deep is shown a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,7 +23,7 @@ Piece = tuple[str, int]
 """A text and how tightly it binds."""
 
 Names = Mapping[Variable, str]
-NO_NAMES: Names = {}
+NO_NAMES: Names = MappingProxyType({})
 
 INFIX: Mapping[str, tuple[str, int]] = {
     "add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" * ", PRODUCT),
@@ -376,7 +377,7 @@ def loop_result(v: Variable) -> str:
         inner = loop.all_names.get(which) or which.name
         text = f"rows of {inner or formula(which, 4, 40, names=loop.all_names)}"
     else:
-        name = loop.next_name(which)
+        name = loop.next_name(which).removeprefix("next ")
         text = f"last {name}" if of == "final" else f"initial rows and all {name}"
     return f"{loop.name}: {text}" if loop.name else text
 

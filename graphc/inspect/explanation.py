@@ -254,13 +254,13 @@ def lines_of(bound: Any, step: Step) -> list[Frame]:
 
 def _lines(bound: Any, full: bool) -> Section:
     """The user's lines, and the steps that each is computed in."""
-    steps: dict[Frame, list[int]] = {}
+    steps: dict[tuple[str, int], list[int]] = {}
     for k, step in enumerate(bound.plan.steps):
-        for frame in lines_of(bound, step):
-            steps.setdefault(frame, []).append(k)
+        for line in dict.fromkeys(frame[:2] for frame in lines_of(bound, step)):
+            steps.setdefault(line, []).append(k)
     rows = [
-        (quoted(frame)[:WIDTH], f"step{'' if len(numbers) == 1 else 's'} {_ranges(numbers)}")
-        for frame, numbers in sorted(steps.items())
+        (quoted((*line, ""))[:WIDTH], f"step{'' if len(numbers) == 1 else 's'} {_ranges(numbers)}")
+        for line, numbers in sorted(steps.items())
     ]
     return Section("your lines", _some(table(rows), full))
 

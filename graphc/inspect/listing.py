@@ -11,7 +11,7 @@ from typing import Any
 from graphc.core.errors import location
 from graphc.core.loop import Loop
 from graphc.core.node import Constant, Variable
-from graphc.core.text import Names, attr_texts, formula, leaf_text
+from graphc.core.text import NO_NAMES, Names, attr_texts, formula, leaf_text
 from graphc.inspect.parts import Root, roots_of
 
 MOST_LINES = 100
@@ -98,8 +98,13 @@ class Part:
 
     lead: str
     variable: Variable | None = None
-    names: Names = field(default_factory=dict)
+    names: Names = field(default_factory=lambda: NO_NAMES)
     parts: tuple[Part, ...] = ()
+
+    @property
+    def key(self) -> tuple[Any, int]:
+        """What is listed once: loops share leaves that they call by different names."""
+        return self.variable, id(self.names)
 
 
 def _lines(roots: Sequence[Root], depth: int, types: bool, where: bool) -> Iterator[str]:
@@ -118,14 +123,14 @@ def _lines(roots: Sequence[Root], depth: int, types: bool, where: bool) -> Itera
                 yield prefix + part.lead
                 parts = part.parts
             else:
-                repeated = v in shown
+                repeated = part.key in shown
                 cut = v.op is not None and not repeated and 0 <= depth <= level
-                label = _label(v, letters.get(v, ""), types, where, part.names)
+                label = _label(v, letters.get(part.key, ""), types, where, part.names)
                 yield prefix + part.lead + label + (" …" if cut else "")
                 if v.op is None or repeated or cut:
                     continue
-                if v in letters:
-                    shown.add(v)
+                if part.key in letters:
+                    shown.add(part.key)
                 parts = inside.parts_of(part, shown)
             last = len(parts) - 1
             for k in range(last, -1, -1):
@@ -166,8 +171,10 @@ class _Inside:
         v = part.variable
         assert v is not None
         if "loop" not in v.attrs:
-            return [Part("", a, part.names) for a in v.args]
-        key = (v.attrs["loop"], v.args)
+            choice = v.op is not None and v.op.name == "ifelse"
+            leads = ("if ", "then ", "else ") if choice else ("",) * len(v.args)
+            return [Part(lead, a, part.names) for lead, a in zip(leads, v.args)]
+        key = (v.attrs["loop"], v.args, id(part.names))
         if key in shown:
             return [Part("(of the same loop as above)")]
         shown.add(key)
@@ -205,26 +212,25 @@ def _plain(v: Variable) -> Variable:
     return v
 
 
-def _letters(inside: _Inside) -> dict[Variable, str]:
+def _letters(inside: _Inside) -> dict[Any, str]:
     """Letters for expressions with several uses, in the order in which they are listed."""
-    uses: Counter[Variable] = Counter(inside.roots)
-    order: dict[Variable, None] = {}
-    shown: set[Any] = set()
     stack = [Part("", v) for v in reversed(inside.roots)]
+    uses: Counter[Any] = Counter(part.key for part in stack)
+    order: dict[Any, None] = {}
+    shown: set[Any] = set()
     while stack:
         part = stack.pop()
-        v = part.variable
-        if v is None:
+        if part.variable is None:
             below: Sequence[Part] = part.parts
-        elif v in order:
+        elif part.key in order:
             continue
         else:
-            order[v] = None
+            order[part.key] = None
             below = inside.parts_of(part, shown)
-        uses.update(p.variable for p in below if p.variable is not None)
+        uses.update(p.key for p in below)
         stack.extend(reversed(below))
-    several = [v for v in order if uses[v] > 1 and v.op is not None]
-    return {v: letter(k) for k, v in enumerate(several)}
+    several = [key for key in order if uses[key] > 1 and key[0].op is not None]
+    return {key: letter(k) for k, key in enumerate(several)}
 
 
 def letter(k: int) -> str:

@@ -122,9 +122,13 @@ class Profile:
         outside = max(self.seconds - inside, 0.0) / self.seconds
         lines.append(f"  around them, as timed calls go through Python: {outside:.1%}")
         lines += ["", "by line of your program"]
+        texts: dict[str, float] = {}
+        for frame, seconds in self.by_line().items():
+            text = quoted(frame) if frame else "(no line of yours)"
+            texts[text] = texts.get(text, 0.0) + seconds
         shares = [
-            (f"{seconds / self.seconds:.1%}", quoted(frame) if frame else "(no line of yours)")
-            for frame, seconds in self.by_line().items()
+            (f"{texts[text] / self.seconds:.1%}", text)
+            for text in sorted(texts, key=lambda text: -texts[text])
         ]
         return "\n".join(lines + table(shares[:most], "r"))
 
