@@ -194,7 +194,9 @@ def resolve(v: Variable, args: tuple[Variable, ...]) -> Variable:
     assert op is not None
     if op.name == "dim":
         size = args[0].type.shape[v.attrs["axis"]]
-        return Constant(size, "int64", where=v.where)
+        return apply(op, args, v.attrs) if size is None else Constant(size, "int64", where=v.where)
+    if op.name in ("broadcast_like", "sum_like") and not args[1].type.known:
+        return apply(op, args, v.attrs)  # in a loop whose sizes depend on the step
     if op.name == "broadcast_like":
         return _broadcast(args[0], args[1].type.shape)
     if op.name == "alloc":
