@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,19 +99,23 @@ def build(
     name: str | None,
 ) -> Body:
     """Call `fn` with leaves, and collect the loop's body."""
+    taken = sum(len(c.taps) for c in carried or () if c is not None)
+    words = _parameters(fn, len(sequences) + taken + len(constants))
     slices = [
-        Variable(row_type(x), name=f"{x.name}[t]" if x.name else None, where=x.where or None)
-        for x in sequences
+        Variable(row_type(x), name=_row_name(x, word), where=x.where or None)
+        for x, word in zip(sequences, words)
     ]
-    found = _call(fn, slices, carried or [], constants)
+    words = words[len(slices) :]
+    found = _call(fn, slices, carried or [], constants, words)
     if carried is None:
         carried = [None] * len(found.outputs)
     _check_count(fn, found.outputs, carried)
     wider = _number_dtypes(found.outputs, carried)
     if wider:
         carried = [wider.get(k, c) for k, c in enumerate(carried)]
-        found = _call(fn, slices, carried, constants)
-    body = Body(name or getattr(fn, "__name__", None), slices, where=lines_of(fn))
+        found = _call(fn, slices, carried, constants, words)
+    called = getattr(fn, "__name__", "<lambda>")
+    body = Body(name or (None if called == "<lambda>" else called), slices, where=lines_of(fn))
     for k, (c, reads) in enumerate(zip(carried, found.reads)):
         if c is not None:
             found.outputs[k] = _next(found.outputs[k], reads[0], k)
@@ -124,9 +129,10 @@ def build(
 
 def _call(
     fn: Callable[..., Any], slices: Sequence[Variable], carried: Sequence[Carried | None],
-    constants: Sequence[Variable],
+    constants: Sequence[Variable], words: Iterable[str | None],
 ) -> Returned:  # fmt: skip
-    reads = [[] if c is None else _reads(c) for c in carried]
+    left = iter(words)
+    reads = [[] if c is None else _reads(c, left) for c in carried]
     states = [r for group in reads for r in group]
     _check_arguments(fn, len(slices), len(states), len(constants))
     recorder = Recorder()
@@ -160,14 +166,36 @@ def _check_arguments(fn: Callable[..., Any], slices: int, states: int, constants
         ) from None
 
 
-def _reads(c: Carried) -> list[Variable]:
+def _reads(c: Carried, words: Iterator[str | None]) -> list[Variable]:
     """The leaves that stand for a state's earlier values."""
     named = c.plain if c.plain is not None else c.initial
     return [
-        Variable(row_type(c.initial), name=f"{named.name}[t{tap}]" if named.name else None,
+        Variable(row_type(c.initial), name=f"{named.name}[t{tap}]" if named.name else word,
                  where=named.where or None)
-        for tap in c.taps
+        for tap, word in zip(c.taps, words)
     ]  # fmt: skip
+
+
+def _row_name(x: Variable, word: str | None) -> str | None:
+    """What a row of a sequence is called: ``x[t]``, ``x[t+1]``, or as `fn` does."""
+    if not x.name or x.name.endswith("[t]"):
+        return word or x.name
+    shifted = re.fullmatch(r"(.*)\[([+-]\d+)\]", x.name)
+    if shifted is None:
+        return f"{x.name}[t]"
+    tap = "" if int(shifted[2]) == 0 else shifted[2]
+    return f"{shifted[1]}[t{tap}]"
+
+
+def _parameters(fn: Callable[..., Any], count: int) -> list[str | None]:
+    """What `fn` calls its first arguments; None for those that have no name of their own."""
+    try:
+        found = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        found = []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names: list[str | None] = [p.name for p in found if p.kind in kinds]
+    return [*names[:count], *[None] * (count - len(names))]
 
 
 def _read_returned(

@@ -86,7 +86,7 @@ class Chunked(Plain):
             State((-1,), (w,), scan.final(loop, args, k), s.shared)
             for k, (w, s) in enumerate(zip(windows, loop.states))
         )
-        name = f"chunks of {loop.name}" if loop.name else None
+        name = f"chunks of {loop.name or 'loop'}"
         outer = Loop(slices, states, constants, recompute=True, name=name, where=loop.where)
         return outer, args
 

@@ -143,7 +143,8 @@ class NativeProgram:
         earlier = next((b.plan for b in self.bound.values()), None)
         timed = self.options.profile
         bound = Bound(plan, self, self.options.returns, timed, earlier)
-        bound.lines = {v: sized.interner.lines.get(v, ()) for s in plan.steps for v in s.nodes}
+        known = sized.interner.lines
+        bound.lines = {v: known.get(v, ()) for _, s in plan.all_steps() for v in s.nodes}
         self.binding_seconds += time.perf_counter() - start
         return bound
 
@@ -214,10 +215,9 @@ class NativeProgram:
 
     @property
     def kernels(self) -> list[Kernel]:
-        """The kernels of the latest call's plan, each once."""
-        bound = self._latest()
+        """The kernels of the latest call's plan, those in the bodies of loops too, each once."""
         found: dict[int, Kernel] = {}
-        for step, function in zip(bound.plan.steps, bound.linked.functions):
+        for step, function in self._latest().linked.all_functions():
             if function is not None and step.routine == "kernel":
                 found.setdefault(function.address, Kernel(step.label, step.source, function))
         return list(found.values())

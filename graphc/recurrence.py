@@ -154,7 +154,7 @@ def _read_state(entry: Any, k: int) -> Carried | None:
             f"{describe(initial)} has {rows} rows", "pass one row per step",
             user_frames(),
         )  # fmt: skip
-    return Carried(tuple(taps), getitem(initial, slice(None, back)))
+    return Carried(tuple(taps), getitem(initial, slice(None, back)), plain=initial)
 
 
 def _state_taps(given: Any, k: int) -> list[int]:

@@ -141,13 +141,13 @@ class _Pull:
         for k, (state, is_active) in enumerate(zip(self.loop.states, active)):
             if is_active:
                 like = state.reads[0].type
-                self.windows[k] = [Variable(like, name="adjoint", where=()) for _ in
-                                   range(state.back)]  # fmt: skip
+                name = f"adjoint of {self.loop.next_name(k)}"
+                self.windows[k] = [Variable(like, name=name, where=()) for _ in range(state.back)]
                 self._seed(seeds, state.next, self.windows[k][0])
         return seeds
 
     def _slice(self, sequence: Variable, like: Variable) -> Variable:
-        leaf = Variable(like.type, name="adjoint", where=like.where)
+        leaf = Variable(like.type, name="adjoint of the row", where=like.where)
         self.adjoint.slices.append(leaf)
         self.adjoint.sequences.append(sequence)
         return leaf
@@ -182,7 +182,7 @@ class _Pull:
         loop = Loop(
             (*adjoint.slices, *values.slices), tuple(adjoint.states), tuple(values.constants),
             reverse=not self.loop.reverse, recompute=self.loop.recompute,
-            name=f"gradient of {self.loop.name}" if self.loop.name else None,
+            name=f"gradient of {self.loop.name or 'loop'}",
             where=self.loop.where,
         )  # fmt: skip
         args = other_loop_operands(values, adjoint.sequences, adjoint.initials)
@@ -299,12 +299,12 @@ def push(
     inside: dict[Variable, Variable] = {}
     for a, leaf in zip(given.sequences, loop.slices):
         if a in tangents:
-            inside[leaf] = Variable(leaf.type, name="tangent", where=leaf.where)
+            inside[leaf] = _tangent_leaf(loop, leaf)
             slices.append(inside[leaf])
             sequences.append(getitem(tangents[a], slice(None, steps)))
     captured = [(a, leaf) for a, leaf in zip(given.constants, loop.constants) if a in tangents]
     for _, leaf in captured:
-        inside[leaf] = Variable(leaf.type, name="tangent", where=leaf.where)
+        inside[leaf] = _tangent_leaf(loop, leaf)
     starting = {s.reads for a, s in zip(given.initials, loop.states) if a in tangents}
     sources = {*inside, *(r for reads in starting for r in reads)}
     _, active = active_states(loop, sources, traced)
@@ -312,7 +312,7 @@ def push(
     kept = [k for k, is_active in enumerate(active) if is_active]
     for k in kept:
         for r in loop.states[k].reads:
-            inside[r] = Variable(r.type, name="tangent", where=r.where)
+            inside[r] = _tangent_leaf(loop, r)
     roots = [*(loop.states[k].next for k in kept), *traced]
     found = forward(roots, inside)
     made = dict(zip(roots, values.over([_tangent(found, v) for v in roots])))
@@ -324,7 +324,7 @@ def push(
     body = Loop(
         (*slices, *values.slices), states,
         (*(inside[leaf] for _, leaf in captured), *values.constants), reverse=loop.reverse,
-        name=f"tangent of {loop.name}" if loop.name else None, where=loop.where,
+        name=f"tangent of {loop.name or 'loop'}", where=loop.where,
     )  # fmt: skip
     operands = Operands(
         steps, (*sequences, *values.sequences), tuple(initials),
@@ -340,6 +340,10 @@ def push(
             make = scan.final if of == "final" else scan.history
             pushed[v] = make(body, operands, kept.index(which))
     return pushed
+
+
+def _tangent_leaf(loop: Loop, leaf: Variable) -> Variable:
+    return Variable(leaf.type, name=f"tangent of {loop.all_names[leaf]}", where=leaf.where)
 
 
 def _tangent(found: Mapping[Variable, Variable], v: Variable) -> Variable:

@@ -314,7 +314,7 @@ class Mover:
                   for k, n in zip(order, nexts)),
             tuple(v for v, _ in constants), condition[0] if condition else None,
             self.loop.reverse, self.loop.truncate, self.loop.recompute, self.loop.name,
-            self.loop.where,
+            self.loop.where, self.loop.names,
         )  # fmt: skip
         args = Operands(
             self.steps, tuple(v for _, v in slices), tuple(initials[k] for k in order),

@@ -217,7 +217,8 @@ class _Planner:
         assert state.taps == (-1,)
         (read,) = state.reads
         zero = np.zeros((), dtypes.numpy_dtype(read.type.dtype))
-        cell = SharedVariable(np.broadcast_to(zero, shape_of(read)), name=read.name)
+        name = self.loop.name_of(read)
+        cell = SharedVariable(np.broadcast_to(zero, shape_of(read)), name=name)
         v = self.by_wish.get(("final", k))
         if v is None:
             with building_with(self.interner):
@@ -308,9 +309,10 @@ def loop_step(
             words += [Address(address.place, address.offset + rows.start * size),
                       rows.stride * size]  # fmt: skip
         words += [0, 0]
-    label = f"{plan.name}: {plan.steps} steps of {len(plan.body.steps)}"
+    count_text = "1 step" if plan.steps == 1 else f"{plan.steps} steps"
+    label = f"{plan.name}: {count_text} of {len(plan.body.steps)}"
     if plan.when is not None:
-        label = f"{plan.name}: {len(plan.body.steps)} steps"
+        label = f"{plan.name}: {len(plan.body.steps)} step{'s' * (len(plan.body.steps) != 1)}"
     step = Step(
         "loop", label, words,
         nodes=tuple(plan.results), flops=plan.steps * sum(s.flops for s in plan.body.steps),

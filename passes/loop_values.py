@@ -44,6 +44,7 @@ class Values:
         self.found: dict[Variable, Variable] = {}
         self.shapes: dict[Variable, Variable] = {}
         self._sources = self._leaf_sources()
+        self.names = {s.next: loop.next_name(k) for k, s in enumerate(loop.states)}
 
     def _leaf_sources(self) -> dict[Variable, tuple[str, int, int]]:
         found: dict[Variable, tuple[str, int, int]] = {}
@@ -58,7 +59,7 @@ class Values:
 
     def slice(self, sequence: Variable, like: Variable) -> Variable:
         """A leaf for the rows of a sequence of the other loop."""
-        leaf = Variable(like.type, name=like.name, where=like.where)
+        leaf = Variable(like.type, name=self.names.get(like, like.name), where=like.where)
         self.slices.append(leaf)
         self.sequences.append(sequence)
         return leaf

@@ -256,6 +256,8 @@ def _rebuilt(sized: Sized, visit: Any) -> Sized:
     graph, interner = sized.graph, sized.interner
 
     def over(body: Graph) -> Graph:
+        if not all(v.type.known for v in body.nodes()):
+            return body  # of a loop whose sizes depend on the step
         done = interner.rebuild(body.nodes(), {}, visit)
         for old, new in done.items():
             interner.note(new, old)

@@ -107,8 +107,9 @@ class Steps:
         elif kind == "join":
             self._join(t.node, found.places)
         else:
-            for v in t.members:
-                self._host(v, found.places)
+            for v in t.members:  # several results of a loop that is interpreted
+                if v in found.places:
+                    self._host(v, found.places)
 
     def _launch(
         self, launch: Launch, places: Mapping[Variable, Place], scratch: Sequence[Place] = (),

@@ -41,7 +41,7 @@ class Bound:
         self.linked = link(plan, earlier)
         self.stale = False
         self.lines: dict[Any, Any] = {}  # the user's lines that steps' nodes are about
-        self.clock = Clock(len(plan.steps)) if timed else None
+        self.clock = Clock(self.linked) if timed else None
         self.walker = Walker(self.linked, program, self.clock)
         self.native: BoundEntry | None = None
         if not self.walker.hosts and not plan.moved and not timed:

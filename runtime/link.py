@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,13 @@ class Linked:
     functions: list[Compiled | None]
     kept: list[Any] = field(default_factory=list)
     loops: dict[int, Linked] = field(default_factory=dict)  # the bodies of loop steps
+
+    def all_functions(self) -> Iterator[tuple[Step, Compiled | None]]:
+        """All steps with their native functions; those of loops' bodies follow the loop."""
+        for k, (step, function) in enumerate(zip(self.plan.steps, self.functions)):
+            yield step, function
+            if k in self.loops:
+                yield from self.loops[k].all_functions()
 
     def relocate(self) -> None:
         """Write the addresses of shared variables again, after one has moved."""
@@ -114,15 +121,15 @@ def link(plan: Plan, earlier: Plan | None = None) -> Linked:
 
 
 HEAD, POINTER_WORDS = 10, 7  # of a loop's block: see graphc.passes.loop_plan
-CONDITION_WORD, RESULT_WORD = 5, 7
+TABLE_WORD, CONDITION_WORD, RESULT_WORD = 1, 5, 7
 
 
 def link_loop(outer: Linked, step: Step, start: int) -> Linked:
     """Link the body of a loop, and say in the step's block which of its words move."""
     plan, pointers = step.extra
     body = link(plan.body)
-    outer.words[start + 1] = body.table.ctypes.data
-    outer.words[start + 2] = len(plan.body.steps)
+    outer.words[start + TABLE_WORD] = body.table.ctypes.data
+    outer.words[start + TABLE_WORD + 1] = len(plan.body.steps)
     base = body.words.ctypes.data
     if plan.until is not None:
         for number, offset, word in body.outputs:

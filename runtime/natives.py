@@ -30,7 +30,8 @@ def kernel(steps, low, high):
     return 0
 """
 
-# Words: steps, address of clock_gettime, its clock, table of (nanoseconds, calls) of each step
+# Words: steps, address of clock_gettime, its clock, table of (nanoseconds, calls) of each step,
+# what it returned
 WALK_PROFILED = """
 def kernel(block, low, high):
     steps = peek_int64(block)
@@ -52,7 +53,9 @@ def kernel(block, low, high):
         poke_int64(entry + 8, peek_int64(entry + 8) + 1)
         before = after
         if code != 0:
-            return ((i + 1) << 32) | (code & 4294967295)
+            result = ((i + 1) << 32) | (code & 4294967295)
+            poke_int64(block + 32, result)
+            return result
     return 0
 """
 
@@ -235,7 +238,7 @@ def profile_words(steps: int, record: int) -> list[int]:
     record : address of two words per step, to which nanoseconds and calls are added.
     """
     clock = ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
-    return [steps, clock, time.CLOCK_MONOTONIC, record]
+    return [steps, clock, time.CLOCK_MONOTONIC, record, 0]
 
 
 

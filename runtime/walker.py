@@ -39,14 +39,20 @@ class Walker:
         self.clock = clock
         self.hosts = [k for k, s in enumerate(self.plan.steps) if needs_python(s)]
         self.walk = natives.address("walk")
-        self.bodies = {k: Walker(body, program) for k, body in linked.loops.items()}
+        self.bodies = {
+            k: Walker(body, program, None if clock is None else clock.bodies[k])
+            for k, body in linked.loops.items()
+        }
 
     def error(self, number: int, code: int) -> Exception | None:
         """What stopped a native step; None if its sizes were not this plan's."""
         step = self.plan.steps[number]
         if step.routine == "loop":
             result = int(self.linked.words[self.linked.starts[number] + RESULT_WORD])
-            return self.bodies[number].error(*natives.failed_step(result))
+            body = self.bodies[number]
+            if body.clock is not None:
+                result = body.clock.result
+            return body.error(*natives.failed_step(result))
         about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
         if about in self.plan.guards:
             return None
@@ -61,7 +67,7 @@ class Walker:
                 if self.clock is None:
                     code = natives.call(self.walk, steps.ctypes.data, start, stop)
                 else:
-                    code = self.clock.walk(steps, start, stop)
+                    code = self.clock.walk(start, stop)
                 if code:
                     error = self.error(*natives.failed_step(code))
                     raise error or RuntimeError("a size changed while the plan ran")

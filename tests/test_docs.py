@@ -9,6 +9,9 @@ import numpy as np
 import op_table
 import scipy.sparse
 import theano_page
+from test_readme import python_program
+
+import graphc
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -52,3 +55,17 @@ def test_every_page_is_reached_from_an_index():
     indices = (DOCS / "README.md").read_text() + (DOCS / "decisions" / "README.md").read_text()
     pages = [p for p in DOCS.rglob("*.md") if p.name != "README.md"]
     assert [p.name for p in pages if f"({p.name})" not in indices] == []
+
+
+def test_the_page_about_loops_runs_and_shows_the_plan_that_is_made():
+    page = DOCS / "loops.md"
+    text = page.read_text("utf-8")
+    program, names = python_program(text), {"__name__": "loops_page"}
+    assert program.count("assert ") >= 15
+    with graphc.config(floatX="float64"):
+        exec(compile(program, str(page), "exec"), names)
+
+    def steps(plan):
+        return [line.split(" by ")[0] for line in plan.splitlines()[1:] if "->" not in line]
+
+    assert steps(text.split("```text\n")[1].split("```")[0]) == steps(str(names["train"].plan))

@@ -330,3 +330,149 @@ def test_without_profiling_asking_for_a_profile_says_how_to_get_one():
 def test_a_profile_of_no_calls_is_a_line():
     f, *_ = classifier(profile=True)
     assert str(f.profile) == "function 'step': 0 calls, 0.0000 s"
+
+
+# Loops and choices ------------------------------------------------------------------------------
+
+
+def recurrent(**options):
+    """A recurrent network's outputs and the gradient of its weights."""
+    x, h, W = T.dmatrix("x"), T.dvector("h"), T.dmatrix("W")
+
+    def fn(x_t, h_before):
+        return T.tanh(T.dot(h_before, W) + x_t)  # the line of the step
+
+    rows, _ = graphc.scan(fn, x, h, name="rnn")
+    g = graphc.grad((rows**2).sum(), W)
+    f = graphc.function([x, h, W], [rows, g], **options)
+    random = np.random.RandomState(0)
+    return f, rows, [random.rand(6, 3), random.rand(3), random.rand(3, 3)]
+
+
+def test_a_loop_is_listed_with_its_operands_and_its_body_once():
+    _, rows, _ = recurrent(mode="numpy")
+    expected = """\
+add
+├─ subtensor(window=(('i', 0), ('a',)))
+│  ├─ scan(rnn: rows of tanh(h[t-1] @ W + x[t])) [A]
+│  │  ├─ x[t] in x
+│  │  ├─ h[t-1] from h
+│  │  ├─ W
+│  │  └─ each step:
+│  │     └─ h[t] := tanh
+│  │        └─ add
+│  │           ├─ dimshuffle(pattern=(1,))
+│  │           │  └─ dot
+│  │           │     ├─ dimshuffle(pattern=('x', 0))
+│  │           │     │  └─ h[t-1]
+│  │           │     └─ W
+│  │           └─ x[t]
+│  └─ -1
+└─ sum(axis=0)
+   └─ scan(rnn: rows of tanh(h[t-1] @ W + x[t])) [A]"""
+    assert graphc.dprint(rows[-1] + rows.sum(axis=0), file="str") == expected
+    assert graphc.pp(rows[-1]) == "scan(rnn: rows of tanh(h[t-1] @ W + x[t]), x, h, W)[-1]"
+    assert "scan(rnn: rows of tanh(h[t-1] @ W + x[t]))" in to_dot(rows[-1])
+    labels = [data["label"] for _, data in to_networkx(rows).nodes(data=True)]
+    assert labels[-1] == "scan(rnn: rows of tanh(h[t-1] @ W + x[t]))"
+
+
+def test_leaves_without_a_name_are_called_as_fn_calls_them():
+    n, s = T.lscalar("n"), T.dvector("s")
+    total = graphc.reduce(lambda row, sofar: sofar + row, s * 2, 0.0)[0]
+    assert "scan(last sofar, (s * 2.0), 0.0)" in graphc.pp(total)
+    start = dict(initial=s, taps=[-2, -1])
+    z, _ = graphc.scan(lambda a, b, c: a + b * c, None, start, s.sum(), n_steps=n)
+    assert graphc.pp(z) == "scan(rows of s[t-2] + s[t-1] * c, n_steps=n, s[:2], sum(s))"
+    w, _ = graphc.scan(lambda a, b: a * b, dict(input=s, taps=[0, 1]))
+    assert graphc.pp(w).startswith("scan(rows of s[t] * s[t+1], ")
+
+
+def test_other_results_of_a_loop_and_its_condition_are_told():
+    c = T.dscalar("c")
+    y, _ = graphc.scan(lambda y: (2 * y, graphc.until(y > 100)), outputs_info=c, n_steps=50)
+    lines = graphc.dprint(y, file="str").splitlines()
+    assert "scan(number of steps)" in lines[2] and "n_steps: 50" in lines[3]
+    assert any("until: gt" in line for line in lines)
+
+
+def test_equal_leaves_have_the_names_of_their_loop():
+    a, b = T.dvector("a"), T.dvector("b")
+    first = graphc.scan(lambda s, h: T.exp(s) + h, a, 0.0)[0]
+    second = graphc.scan(lambda s, k: T.exp(s) * k, b, 1.0)[0]
+    f = graphc.function([a, b], [first, second], mode="native")
+    text = graphc.dprint(f, file="str")
+    assert "a[t] in a" in text and "b[t] in b" in text
+    assert text.count("└─ a[t]") == text.count("└─ b[t]") == 1
+    assert text.count("─ h\n") == text.count("─ k\n") == 1
+
+
+def test_choices_are_listed_by_what_their_operands_are_for():
+    y = graphc.ifelse(v[0] > 0, T.exp(v), -v)
+    lines = graphc.dprint(y, file="str").splitlines()
+    leads = [line[3:].split()[0] for line in lines if line[:2] in ("├─", "└─")]
+    assert leads == ["if", "then", "else"]
+    assert graphc.pp(y) == "ifelse(v[0] > 0.0, exp(v), -v)"
+
+
+def test_plans_kernels_and_explanations_go_into_loops():
+    f, _, arguments = recurrent(mode="native")
+    f(*arguments)
+    steps = list(f.plan.all_steps())
+    inner = [step for number, step in steps if len(number) > 1]
+    assert inner and sum(s.routine == "loop" for _, s in steps) == 2
+    text = str(f.plan)
+    assert f"{len(f.plan.steps)} steps and {len(inner)} in loops" in text.splitlines()[0]
+    loop = next(number for number, s in steps if s.routine == "loop")[0]
+    assert f"{loop}.0" in text and f.plan.all_arena_bytes > f.plan.arena_bytes
+    names = [k.name for k in f.kernels]
+    assert "mul, add, tanh" in names or "add, tanh" in names
+    assert len({k.compiled.address for k in f.kernels}) == len(f.kernels)
+    explanation = f.explain()
+    assert len(explanation["steps"].lines) == len(steps)
+    assert "# the line of the step" in str(explanation["your lines"])
+    assert "in loops" in str(explanation["what became"])
+    own = sum(int(row.split()[0]) for row in explanation["what it cost"].lines[1:-1])
+    assert own >= len(steps) - sum(s.routine == "host" for _, s in steps)
+    g = graphc.function([v], graphc.ifelse(v[0] > 0, T.exp(v), T.log(-v)), mode="native")
+    g(np.ones(2))
+    assert {"exp", "neg, log"} <= {k.name for k in g.kernels}
+    assert "then: 1 step" in str(g.plan) and "else: 1 step" in str(g.plan)
+
+
+def test_a_profile_goes_into_loops():
+    f, _, arguments = recurrent(mode="native", profile=True)
+    plain, _, _ = recurrent(mode="native")
+    for _ in range(4):
+        for found, expected in zip(f(*arguments), plain(*arguments)):
+            np.testing.assert_array_equal(found, expected)
+    loops = [r for r in f.profile.records if r.kind == "loop"]
+    assert len(loops) == 2
+    for r in loops:
+        assert r.calls == 4 and r.inner
+        assert all(i.calls == 4 * 6 and i.seconds > 0 for i in r.inner)
+        assert sum(i.seconds for i in r.inner) <= r.seconds
+    assert sum(f.profile.by_line().values()) == pytest.approx(
+        sum(r.seconds for r in f.profile.records)
+    )
+    assert f"{loops[0].number}.0" in f.profile.summary()
+
+
+def test_a_profiled_loop_names_the_step_that_failed():
+    table, rows = T.dvector("table"), T.lvector("rows")
+    y, _ = graphc.scan(lambda i, s: s + table[i], rows, 0.0)
+    f = graphc.function([table, rows], y, mode="native", profile=True)
+    np.testing.assert_array_equal(f(np.arange(3.0), np.array([1, 2])), [1, 3])
+    with pytest.raises(graphc.core.errors.BadIndexError, match="index 7"):
+        f(np.arange(3.0), np.array([1, 7]))
+
+
+def test_a_profile_of_a_loop_with_steps_of_the_host():
+    z = T.dmatrix("z")
+    y, _ = graphc.scan(lambda row, s: T.sort(s + row), z, T.zeros(3))
+    f = graphc.function([z], y, mode="native", profile=True)
+    z_value = np.random.RandomState(0).rand(5, 3)
+    f(z_value)
+    (loop,) = [r for r in f.profile.records if r.kind == "loop"]
+    (host,) = [r for r in loop.inner if r.kind == "host"]
+    assert host.calls == 5 and 0 < host.seconds < loop.seconds

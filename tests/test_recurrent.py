@@ -196,7 +196,7 @@ def test_a_state_that_is_carried_on_makes_pieces_one_sequence(mode):
                             mode=mode)  # fmt: skip
     for v in states[1:]:
         v.set_value(graphc.function([x], found[1][-1], givens={
-            s: T.constant(np.zeros((BATCH, UNITS))) for s in states}, mode=mode)(xv[:8]))  # fmt: skip
+            s: T.constant(np.zeros((BATCH, UNITS))) for s in states}, mode=mode)(xv[:8]))
     np.testing.assert_allclose(again(xv[8:]), pieces[2][1], rtol=1e-9)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from graphc.core.errors import Frame
 from graphc.core.graph import substitute
@@ -66,6 +67,9 @@ class Loop:
         Whether gradients compute a step again instead of keeping what it made.
     where : frames
         The user's lines that it is about.
+    names : mapping
+        What leaves are called in this loop, where it isn't by their own name: passes give the
+        same leaves to all loops.
     """
 
     slices: tuple[Variable, ...]
@@ -77,6 +81,30 @@ class Loop:
     recompute: bool = False
     name: str | None = field(default=None, compare=False)
     where: tuple[Frame, ...] = field(default=(), compare=False)
+    names: Mapping[Variable, str] = field(default_factory=dict, compare=False)
+
+    def name_of(self, leaf: Variable) -> str | None:
+        """What a leaf of the body is called."""
+        return self.names.get(leaf, leaf.name) or None
+
+    @cached_property
+    def all_names(self) -> Mapping[Variable, str]:
+        """What to call each leaf of the body: those without a name are numbered."""
+        found: dict[Variable, str] = {}
+        for k, v in enumerate(self.slices):
+            found[v] = self.name_of(v) or f"row{k}[t]"
+        for k, state in enumerate(self.states):
+            for tap, v in zip(state.taps, state.reads):
+                found[v] = self.name_of(v) or f"state{k}[t{tap}]"
+        for k, v in enumerate(self.constants):
+            found[v] = self.name_of(v) or f"const{k}"
+        return found
+
+    def next_name(self, k: int) -> str:
+        """What the value is called that a step makes of state `k`: ``h[t]`` after ``h[t-1]``."""
+        state = self.states[k]
+        name, suffix = self.all_names[state.reads[-1]], f"[t{state.taps[-1]}]"
+        return f"{name[: -len(suffix)]}[t]" if name.endswith(suffix) else f"next {name}"
 
     @property
     def leaves(self) -> tuple[Variable, ...]:
@@ -111,6 +139,7 @@ class Loop:
             self, slices=tuple(leaves[v] for v in self.slices), states=states,
             constants=tuple(leaves[v] for v in self.constants),
             until=None if self.until is None else made[-1],
+            names={leaves[v]: self.name_of(v) or "" for v in self.leaves},
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +96,11 @@ class Step:
     extra: Any = None
     served: Any = None
 
+    @property
+    def body(self) -> Plan | None:
+        """Of a loop, the plan of one of its steps."""
+        return self.extra[0].body if self.routine == "loop" else None
+
 
 @dataclass
 class Plan:
@@ -115,15 +121,41 @@ class Plan:
     updated: list[SharedVariable] = field(default_factory=list)
     guards: frozenset[Variable] = frozenset()
 
+    def all_steps(self) -> Iterator[tuple[tuple[int, ...], Step]]:
+        """All steps with their numbers; those of a loop's body follow it, as ``(3, 0)``."""
+        for k, step in enumerate(self.steps):
+            yield (k,), step
+            if step.body is not None:
+                for number, inner in step.body.all_steps():
+                    yield (k, *number), inner
+
+    @property
+    def all_arena_bytes(self) -> int:
+        """The memory between steps, that of the bodies of loops included."""
+        bodies = [s.body for _, s in self.all_steps() if s.body is not None]
+        return self.arena_bytes + sum(b.arena_bytes for b in bodies)
+
     def __str__(self) -> str:
-        lines = [f"{len(self.steps)} steps, arena {size_text(self.arena_bytes)}"]
-        width = max((len(s.routine) for s in self.steps), default=0)
-        for k, s in enumerate(self.steps):
-            lines.append(f"{k:4d}  {s.routine:<{width}}  {s.label}")
+        found = list(self.all_steps())
+        inner = len(found) - len(self.steps)
+        more = f" and {inner} in loops" if inner else ""
+        lines = [f"{len(self.steps)} steps{more}, arena {size_text(self.all_arena_bytes)}"]
+        width = max((len(s.routine) for _, s in found), default=0)
+        digits = max((len(step_number(n)) for n, _ in found), default=0)
+        for number, s in found:
+            deep = "  " * (len(number) - 1)
+            lines.append(f"{step_number(number):>{max(digits, 4)}}  {deep}"
+                         f"{s.routine:<{width}}  {s.label}")  # fmt: skip
             if s.reads or s.writes:
-                lines.append(f"{'':6}{'':{width}}  {', '.join(s.reads)} -> {', '.join(s.writes)}")
+                lines.append(f"{'':{max(digits, 4) + 2}}{deep}{'':{width}}  "
+                             f"{', '.join(s.reads)} -> {', '.join(s.writes)}")  # fmt: skip
         lines += [f"note: {n}" for n in self.notes]
         return "\n".join(lines)
+
+
+def step_number(number: Sequence[int]) -> str:
+    """``3.0``: step 0 of the body of step 3."""
+    return ".".join(map(str, number))
 
 
 def size_text(count: float) -> str:

@@ -7,6 +7,7 @@ root, a variable with a name is shown by its name. What lies too deep is shown a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,6 +21,9 @@ ATOM, POWER, UNARY, PRODUCT, SUM, SHIFT_AND, XOR, OR, COMPARE = 9, 8, 7, 6, 5, 4
 
 Piece = tuple[str, int]
 """A text and how tightly it binds."""
+
+Names = Mapping[Variable, str]
+NO_NAMES: Names = MappingProxyType({})
 
 INFIX: Mapping[str, tuple[str, int]] = {
     "add": (" + ", SUM), "sub": (" - ", SUM), "mul": (" * ", PRODUCT),
@@ -36,10 +40,13 @@ PREFIX = {"neg": "-", "invert": "~"}
 
 ASSOCIATIVE = {"add", "mul", "and_", "or_", "xor"}
 SILENT = {"identity", "checked_index", "sum_like"}  # what a reader of a formula needn't see
-HIDDEN_ATTRS = {"nonempty", "dtype", "copy"}
+HIDDEN_ATTRS = {"nonempty", "dtype", "copy", "branch"}
 
 
-def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool = False) -> str:
+def formula(
+    variable: Variable, depth: int = 5, width: int = 160, through: bool = False,
+    names: Names = NO_NAMES,
+) -> str:  # fmt: skip
     """An expression as one line.
 
     Parameters
@@ -52,6 +59,8 @@ def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool 
         Operands longer than this are cut; it bounds the text of graphs that share much.
     through : bool
         Whether to look inside variables that have a name.
+    names : mapping
+        What leaves are called, where it isn't by their own name.
 
     Examples
     --------
@@ -73,7 +82,7 @@ def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool 
             stack.pop()
             continue
         if v.op is None or (v.name and not through and v is not variable):
-            done[key] = (leaf_text(v), ATOM)
+            done[key] = (leaf_text(v, names), ATOM)
             continue
         below = left if v.op.name in SILENT or _is_spread(v) else left - 1
         below = DEEP if left == DEEP else below
@@ -85,7 +94,8 @@ def formula(variable: Variable, depth: int = 5, width: int = 160, through: bool 
             done[key] = (ELLIPSIS, ATOM)
         else:
             pieces = [done[a, below] for a in operands]
-            done[key] = application(v, [_cut(a, p, width) for a, p in zip(operands, pieces)])
+            cut = [_cut(a, p, width, names) for a, p in zip(operands, pieces)]
+            done[key] = application(v, cut)
     return done[root][0]
 
 
@@ -109,10 +119,11 @@ def fitted(variable: Variable, width: int = 90, deepest: int = 8) -> str:
     return best
 
 
-def leaf_text(variable: Variable) -> str:
+def leaf_text(variable: Variable, names: Names = NO_NAMES) -> str:
     """The name of a variable, the value of a constant, or a type in angle brackets."""
-    if variable.name:
-        return variable.name
+    name = names.get(variable, variable.name)
+    if name:
+        return name
     if isinstance(variable, Constant):
         return literal(variable)
     return f"<{variable.type}>"
@@ -160,6 +171,8 @@ def application(v: Variable, operands: Sequence[Piece]) -> Piece:
 
 def attr_texts(attrs: Attrs, v: Variable) -> list[str]:
     """Attributes as keyword arguments, but for those that go without saying."""
+    if "loop" in attrs:
+        return [loop_result(v)]
     texts = []
     for key, value in attrs.items():
         if key in HIDDEN_ATTRS or callable(value):
@@ -189,25 +202,27 @@ def _wrapped(piece: Piece, binding: int) -> str:
     return text if own >= binding else f"({text})"
 
 
-def _cut(v: Variable, piece: Piece, width: int) -> Piece:
+def _cut(v: Variable, piece: Piece, width: int, names: Names) -> Piece:
     """An operand, or its operation alone where its text is too long."""
     if len(piece[0]) <= width or v.op is None:
         return piece
-    return application(v, [_brief(a) for a in operands_of(v)])
+    return application(v, [_brief(a, names) for a in operands_of(v)])
 
 
-def _brief(v: Variable) -> Piece:
-    text = leaf_text(v) if v.op is None or v.name else ELLIPSIS
+def _brief(v: Variable, names: Names) -> Piece:
+    text = leaf_text(v, names) if v.op is None or v.name else ELLIPSIS
     return (text if len(text) <= 20 else ELLIPSIS), ATOM
 
 
 def _is_spread(v: Variable) -> bool:
-    """Whether a variable is its operand with new axes in front, as broadcasting adds them."""
+    """Whether a variable is its operand but for axes that go without saying."""
     if v.op is None or v.op.name not in ("dimshuffle", "broadcast_like"):
         return False
     if v.op.name == "broadcast_like":
         return True
-    pattern = tuple(v.attrs["pattern"])
+    pattern, source = tuple(v.attrs["pattern"]), v.args[0].op
+    if source is not None and source.name == "dot" and len(pattern) < v.args[0].ndim:
+        return True  # a product with a vector
     kept = [p for p in pattern if p != "x"]
     return kept == list(range(v.args[0].ndim)) and pattern[len(pattern) - len(kept) :] == (*kept,)
 
@@ -272,11 +287,9 @@ def unclipped(bound: Variable) -> Variable:
 def _stop_of(start: Variable, length: Variable) -> Variable | None:
     """The end of a slice ``max(stop - start, 0)``, or None if its length isn't of that form."""
     difference = unclipped(length)
-    if difference.op is None:
-        return None
-    if difference.op.name == "sub" and difference.args[1] is start:
-        return unclipped(difference.args[0])
-    return None
+    if difference.op is not None and difference.op.name == "sub":
+        return unclipped(difference.args[0]) if difference.args[1] is start else None
+    return difference if isinstance(start, Constant) and not start.data.any() else None
 
 
 def _window(v: Variable, numbers: Sequence[Piece]) -> str:
@@ -348,9 +361,30 @@ def _gemm(v: Variable, operands: Sequence[Piece]) -> Piece:
     return f"{kept} + {scaled}", SUM
 
 
+def _scan(v: Variable, operands: Sequence[Piece]) -> Piece:
+    """A loop over sequences goes without its number of steps."""
+    texts = [t.removesuffix("[:]") for t, _ in operands]
+    first = texts[1:] if v.attrs["loop"].slices else [f"n_steps={texts[0]}", *texts[1:]]
+    return f"scan({', '.join([loop_result(v), *first])})", ATOM
+
+
+def loop_result(v: Variable) -> str:
+    """Which result of its loop a variable is: ``rnn: rows of tanh(x[t] + h[t-1])``."""
+    loop, of, which = v.attrs["loop"], v.attrs["of"], v.attrs["which"]
+    if of == "count":
+        text = "number of steps"
+    elif of == "rows":
+        inner = loop.all_names.get(which) or which.name
+        text = f"rows of {inner or formula(which, 4, 40, names=loop.all_names)}"
+    else:
+        name = loop.next_name(which).removeprefix("next ")
+        text = f"last {name}" if of == "final" else f"initial rows and all {name}"
+    return f"{loop.name}: {text}" if loop.name else text
+
+
 SPECIAL: Mapping[str, Callable[[Variable, Sequence[Piece]], Piece]] = {
     "cast": _cast, "dimshuffle": _dimshuffle, "dim": _dim, "subtensor": _subtensor,
     "gather": _gather, "update_subtensor": _changed(_window), "scatter": _changed(_picks),
-    "gemm": _gemm, "arange": _arange,
+    "gemm": _gemm, "arange": _arange, "scan": _scan,
 }  # fmt: skip
 """Ops that are written neither with an operator nor as a plain call."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from graphc.core.errors import Frame
 from graphc.core.graph import Graph
 from graphc.core.node import Variable
-from graphc.core.plan import Address, Plan, Step, size_text
+from graphc.core.plan import Address, Plan, Step, size_text, step_number
 from graphc.core.text import fitted
 from graphc.inspect.parts import counted, operations, quoted, short_lines, sizes_of, table
 
@@ -206,10 +206,13 @@ def _sizes(program: Any) -> Section:
     rows = [("declared", counted(len(declared), "operation"), _kinds(declared)),
             ("optimised", counted(len(optimised), "operation"), _kinds(optimised))]  # fmt: skip
     for bound in list(program.bound.values())[-1:]:
-        steps = bound.plan.steps
-        kinds = Counter(s.routine for s in steps)
-        parts = [f"{n} {name}" for name, n in kinds.most_common()]
-        rows.append(("runs as", counted(len(steps), "step"), ", ".join(parts)))
+        steps = list(bound.plan.all_steps())
+        for title, found in (("runs as", [s for number, s in steps if len(number) == 1]),
+                             ("in loops", [s for number, s in steps if len(number) > 1])):
+            kinds = Counter(s.routine for s in found)
+            parts = [f"{n} {name}" for name, n in kinds.most_common()]
+            if found or title == "runs as":
+                rows.append((title, counted(len(found), "step"), ", ".join(parts)))
     return Section("what became of the graph", tuple(table(rows, "lr")))
 
 
@@ -223,9 +226,11 @@ def _bound(bound: Any, sizes: str, full: bool) -> list[Section]:
     """The steps for one set of sizes, what they are about, and their memory."""
     plan: Plan = bound.plan
     rows = []
-    for k, step in enumerate(plan.steps):
+    for number, step in plan.all_steps():
+        deep = "  " * (len(number) - 1)
         label = step.label if full or len(step.label) <= 64 else step.label[:63] + "…"
-        rows.append((str(k), step.routine, label, short_lines(lines_of(bound, step))))
+        rows.append((step_number(number), deep + step.routine, label,
+                     short_lines(lines_of(bound, step))))  # fmt: skip
     steps = Section(f"steps for {sizes}", _some(table(rows, "r"), full))
     return [steps, _lines(bound, full), _memory(plan, full)]
 
@@ -238,23 +243,24 @@ def _some(lines: Sequence[str], full: bool) -> tuple[str, ...]:
 
 
 def lines_of(bound: Any, step: Step) -> list[Frame]:
-    """The user's lines that a step is about."""
+    """The user's lines that a step is about; of a loop, those of its body too."""
     known = getattr(bound, "lines", None) or {}
     found: dict[Frame, None] = {}
-    for v in step.nodes:
+    inner = [] if step.body is None else [s for _, s in step.body.all_steps()]
+    for v in (v for s in (step, *inner) for v in s.nodes):
         found.update(dict.fromkeys(known.get(v) or v.where[-1:]))
     return sorted(found)
 
 
 def _lines(bound: Any, full: bool) -> Section:
     """The user's lines, and the steps that each is computed in."""
-    steps: dict[Frame, list[int]] = {}
+    steps: dict[tuple[str, int], list[int]] = {}
     for k, step in enumerate(bound.plan.steps):
-        for frame in lines_of(bound, step):
-            steps.setdefault(frame, []).append(k)
+        for line in dict.fromkeys(frame[:2] for frame in lines_of(bound, step)):
+            steps.setdefault(line, []).append(k)
     rows = [
-        (quoted(frame)[:WIDTH], f"step{'' if len(numbers) == 1 else 's'} {_ranges(numbers)}")
-        for frame, numbers in sorted(steps.items())
+        (quoted((*line, ""))[:WIDTH], f"step{'' if len(numbers) == 1 else 's'} {_ranges(numbers)}")
+        for line, numbers in sorted(steps.items())
     ]
     return Section("your lines", _some(table(rows), full))
 
@@ -279,6 +285,9 @@ def _memory(plan: Plan, full: bool) -> Section:
         f"  {counted(len(inside), 'value')} between steps, {size_text(needed)}, in an arena of "
         f"{size_text(plan.arena_bytes)}"
     ]
+    if plan.all_arena_bytes > plan.arena_bytes:
+        lines.append(f"  between the steps inside loops: arenas of "
+                     f"{size_text(plan.all_arena_bytes - plan.arena_bytes)}")  # fmt: skip
     groups: dict[str, int] = Counter(str(p) for _, p in inside)
     again = [f"{place} ({n} values)" for place, n in groups.items() if n > 1]
     copied = {s for s, _, _ in plan.moved}
@@ -303,7 +312,7 @@ def _cost(program: Any) -> Section:
     """What compiling took, for all sets of sizes."""
     origins: dict[str, list[float]] = {}
     for bound in program.bound.values():
-        for function in bound.linked.functions:
+        for _, function in bound.linked.all_functions():
             if function is not None:
                 origins.setdefault(function.origin, []).append(function.seconds)
     words = {

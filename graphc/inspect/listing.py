@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphc.core.errors import location
+from graphc.core.loop import Loop
 from graphc.core.node import Constant, Variable
-from graphc.core.text import attr_texts, formula, leaf_text
+from graphc.core.text import NO_NAMES, Names, attr_texts, formula, leaf_text
 from graphc.inspect.parts import Root, roots_of
 
 MOST_LINES = 100
@@ -87,43 +89,148 @@ def listing(roots: Sequence[Root], depth: int, types: bool, where: bool, most: i
     return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Something with a line: an expression, or a title above parts of its own.
+
+    `names` are those of leaves where it is: in the body of a loop, they are the loop's.
+    """
+
+    lead: str
+    variable: Variable | None = None
+    names: Names = field(default_factory=lambda: NO_NAMES)
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def key(self) -> tuple[Any, int]:
+        """What is listed once: loops share leaves that they call by different names."""
+        return self.variable, id(self.names)
+
+
 def _lines(roots: Sequence[Root], depth: int, types: bool, where: bool) -> Iterator[str]:
-    letters = _letters([v for _, v in roots])
-    shown: set[Variable] = set()
+    inside = _Inside([v for _, v in roots])
+    letters = _letters(inside)
+    shown: set[Any] = set()
     for title, root in roots:
         if title:
             yield title
-        # (variable, what precedes its line, what precedes those of its operands, level)
-        stack = [(root, "   " if title else "", "   " if title else "", 1)]
+        # (part, what precedes its line, what precedes those of its operands, level)
+        stack = [(Part("", root), "   " if title else "", "   " if title else "", 1)]
         while stack:
-            v, prefix, below, level = stack.pop()
-            repeated = v in shown
-            cut = v.op is not None and not repeated and 0 <= depth <= level
-            yield prefix + _label(v, letters.get(v, ""), types, where) + (" …" if cut else "")
-            if v.op is None or repeated or cut:
-                continue
-            if v in letters:
-                shown.add(v)
-            last = len(v.args) - 1
+            part, prefix, below, level = stack.pop()
+            v = part.variable
+            if v is None:
+                yield prefix + part.lead
+                parts = part.parts
+            else:
+                repeated = part.key in shown
+                cut = v.op is not None and not repeated and 0 <= depth <= level
+                label = _label(v, letters.get(part.key, ""), types, where, part.names)
+                yield prefix + part.lead + label + (" …" if cut else "")
+                if v.op is None or repeated or cut:
+                    continue
+                if part.key in letters:
+                    shown.add(part.key)
+                parts = inside.parts_of(part, shown)
+            last = len(parts) - 1
             for k in range(last, -1, -1):
                 branch, line = ("└─ ", "   ") if k == last else ("├─ ", "│  ")
-                stack.append((v.args[k], below + branch, below + line, level + 1))
+                stack.append((parts[k], below + branch, below + line, level + 1))
 
 
-def _letters(roots: Sequence[Variable]) -> dict[Variable, str]:
+class _Inside:
+    """What is listed below expressions: operands, and below a loop, also what a step does.
+
+    Attributes
+    ----------
+    results : dict
+        Of each loop and its operands, the inner values of which rows are asked for.
+    """
+
+    def __init__(self, roots: Sequence[Variable]) -> None:
+        self.roots = roots
+        self.results: dict[Any, dict[Variable, None]] = {}
+        seen: set[Variable] = set()
+        pending = list(roots)
+        while pending:
+            v = pending.pop()
+            if v in seen:
+                continue
+            seen.add(v)
+            pending += v.args
+            if "loop" in v.attrs:
+                loop, of, which = v.attrs["loop"], v.attrs["of"], v.attrs["which"]
+                wanted = self.results.setdefault((loop, v.args), {})
+                pending += loop.results
+                if of == "rows":
+                    wanted[which] = None
+                    pending.append(which)
+
+    def parts_of(self, part: Part, shown: set[Any]) -> Sequence[Part]:
+        """What is listed below an expression; a loop's operands and body below one result."""
+        v = part.variable
+        assert v is not None
+        if "loop" not in v.attrs:
+            choice = v.op is not None and v.op.name == "ifelse"
+            leads = ("if ", "then ", "else ") if choice else ("",) * len(v.args)
+            return [Part(lead, a, part.names) for lead, a in zip(leads, v.args)]
+        key = (v.attrs["loop"], v.args, id(part.names))
+        if key in shown:
+            return [Part("(of the same loop as above)")]
+        shown.add(key)
+        return self._loop_parts(v, part.names)
+
+    def _loop_parts(self, v: Variable, outside: Names) -> list[Part]:
+        loop: Loop = v.attrs["loop"]
+        given, names = loop.split(v.args), loop.all_names
+        found = [] if loop.slices else [Part("n_steps: ", given.steps, outside)]
+        found += [Part(f"{names[leaf]} in ", _plain(a), outside)
+                  for leaf, a in zip(loop.slices, given.sequences)]  # fmt: skip
+        for state, a in zip(loop.states, given.initials):
+            reads = ", ".join(names[r] for r in state.reads)
+            found.append(Part(f"{reads} from ", _plain(a), outside))
+        for leaf, a in zip(loop.constants, given.constants):
+            same = a.op is None and leaf_text(a, outside) == names[leaf]
+            found.append(Part("" if same else f"{names[leaf]} = ", a, outside))
+        body = [Part(f"{loop.next_name(k)} := ", s.next, names)
+                for k, s in enumerate(loop.states)]  # fmt: skip
+        nexts = {s.next for s in loop.states}
+        body += [Part("row: ", r, names) for r in self.results[loop, v.args] if r not in nexts]
+        if loop.until is not None:
+            body.append(Part("until: ", loop.until, names))
+        title = "each step, from the last row to the first:" if loop.reverse else "each step:"
+        return [*found, Part(title, parts=tuple(body))]
+
+
+def _plain(v: Variable) -> Variable:
+    """An operand without what makes rows of it: all of ``x[:]``, and one row in front."""
+    if v.op is not None and v.op.name in ("subtensor", "dimshuffle"):
+        source = v.args[0]
+        text = formula(source, 1)
+        if formula(v, 1) == text or formula(v, 2) == f"{text}[:]":
+            return source
+    return v
+
+
+def _letters(inside: _Inside) -> dict[Any, str]:
     """Letters for expressions with several uses, in the order in which they are listed."""
-    uses: Counter[Variable] = Counter(roots)
-    order: dict[Variable, None] = {}
-    stack = list(reversed(roots))
+    stack = [Part("", v) for v in reversed(inside.roots)]
+    uses: Counter[Any] = Counter(part.key for part in stack)
+    order: dict[Any, None] = {}
+    shown: set[Any] = set()
     while stack:
-        v = stack.pop()
-        if v in order:
+        part = stack.pop()
+        if part.variable is None:
+            below: Sequence[Part] = part.parts
+        elif part.key in order:
             continue
-        order[v] = None
-        uses.update(v.args)
-        stack.extend(reversed(v.args))
-    several = [v for v in order if uses[v] > 1 and v.op is not None]
-    return {v: letter(k) for k, v in enumerate(several)}
+        else:
+            order[part.key] = None
+            below = inside.parts_of(part, shown)
+        uses.update(p.key for p in below)
+        stack.extend(reversed(below))
+    several = [key for key in order if uses[key] > 1 and key[0].op is not None]
+    return {key: letter(k) for k, key in enumerate(several)}
 
 
 def letter(k: int) -> str:
@@ -142,9 +249,9 @@ def letter(k: int) -> str:
     return text
 
 
-def _label(v: Variable, mark: str, types: bool, where: bool) -> str:
+def _label(v: Variable, mark: str, types: bool, where: bool, names: Names) -> str:
     if v.op is None:
-        text = leaf_text(v)
+        text = leaf_text(v, names)
     else:
         attrs = attr_texts(v.attrs, v)
         if v.op.name == "cast":

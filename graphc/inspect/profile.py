@@ -8,6 +8,7 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError, Frame
 from graphc.core.node import user_frames
+from graphc.core.plan import Plan
 from graphc.inspect.explanation import lines_of
 from graphc.inspect.parts import counted, quoted, short_lines, sizes_of, table
 
@@ -34,6 +35,8 @@ class Record:
         What all runs took together.
     flops, bytes : float
         Operations, and memory read and written, of one run, as planned.
+    inner : tuple of Record
+        Of a loop, the steps of its body, whose times are part of the loop's.
     """
 
     sizes: str
@@ -45,6 +48,7 @@ class Record:
     seconds: float
     flops: float
     bytes: float
+    inner: tuple[Record, ...] = ()
 
     @property
     def gflops(self) -> float:
@@ -81,9 +85,13 @@ class Profile:
     def by_line(self) -> dict[Frame | None, float]:
         """Seconds per line of the program, most first; a step's are shared among its lines."""
         found: dict[Frame | None, float] = {}
-        for record in self.records:
+        pending = list(self.records)
+        while pending:
+            record = pending.pop()
+            pending += record.inner
+            own = record.seconds - sum(r.seconds for r in record.inner)
             for frame in record.lines or (None,):
-                share = record.seconds / max(len(record.lines), 1)
+                share = own / max(len(record.lines), 1)
                 found[frame] = found.get(frame, 0.0) + share
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -103,7 +111,9 @@ class Profile:
         order = sorted((r for r in self.records if r.calls), key=lambda r: -r.seconds)
         several = len({r.sizes for r in order}) > 1
         head = ("share", "us a run", "runs", "GFLOP/s", "GB/s", "step", "", "lines")
-        rows = [head] + [self._row(r, several) for r in order[:most]]
+        rows = [head]
+        for r in order[:most]:
+            rows += self._rows(r, several, "", "")
         lines += ["", *table(rows, "rrrrrr")]
         rest = order[most:]
         if rest:
@@ -112,20 +122,29 @@ class Profile:
         outside = max(self.seconds - inside, 0.0) / self.seconds
         lines.append(f"  around them, as timed calls go through Python: {outside:.1%}")
         lines += ["", "by line of your program"]
+        texts: dict[str, float] = {}
+        for frame, seconds in self.by_line().items():
+            text = quoted(frame) if frame else "(no line of yours)"
+            texts[text] = texts.get(text, 0.0) + seconds
         shares = [
-            (f"{seconds / self.seconds:.1%}", quoted(frame) if frame else "(no line of yours)")
-            for frame, seconds in self.by_line().items()
+            (f"{texts[text] / self.seconds:.1%}", text)
+            for text in sorted(texts, key=lambda text: -texts[text])
         ]
         return "\n".join(lines + table(shares[:most], "r"))
 
-    def _row(self, r: Record, several: bool) -> tuple[str, ...]:
+    def _rows(self, r: Record, several: bool, outer: str, deep: str) -> list[tuple[str, ...]]:
+        """A row for a step, and below that of a loop one for each step of its body."""
         label = r.label if len(r.label) <= 60 else r.label[:59] + "…"
-        where = f"  ({r.sizes})" if several else ""
-        return (
-            f"{r.seconds / self.seconds:.1%}", f"{1e6 * r.seconds / r.calls:.2f}", f"{r.calls:,}",
-            _figure(r.gflops), _figure(r.gigabytes), str(r.number), f"{r.kind}  {label}{where}",
-            short_lines(r.lines),
+        where = f"  ({r.sizes})" if several and not deep else ""
+        row = (
+            f"{r.seconds / self.seconds:.1%}", f"{1e6 * r.seconds / max(r.calls, 1):.2f}",
+            f"{r.calls:,}", _figure(r.gflops), _figure(r.gigabytes), f"{outer}{r.number}",
+            f"{deep}{r.kind}  {label}{where}", short_lines(r.lines),
         )  # fmt: skip
+        found = [row]
+        for inner in r.inner:
+            found += self._rows(inner, several, f"{outer}{r.number}.", deep + "  ")
+        return found
 
     def __str__(self) -> str:
         return self.summary()
@@ -158,17 +177,20 @@ def profile_of(function: Any) -> Profile:
         label,
         sum(clock.calls for _, clock in clocks),
         sum(clock.seconds for _, clock in clocks),
-        tuple(r for bound, clock in clocks for r in _stepped(program, bound, clock)),
-    )
+        tuple(r for bound, clock in clocks
+              for r in _stepped(sizes_of(program, bound), bound, bound.plan, clock)),
+    )  # fmt: skip
 
 
-def _stepped(program: Any, bound: Any, clock: Any) -> Iterator[Record]:
-    sizes = sizes_of(program, bound)
-    for k, step in enumerate(bound.plan.steps):
+def _stepped(sizes: str, bound: Any, plan: Plan, clock: Any) -> Iterator[Record]:
+    for k, step in enumerate(plan.steps):
         nanoseconds, calls = (int(n) for n in clock.record[k])
+        inner: tuple[Record, ...] = ()
+        if step.body is not None:
+            inner = tuple(_stepped(sizes, bound, step.body, clock.bodies[k]))
         yield Record(
             sizes, k, step.routine, step.label, tuple(lines_of(bound, step)), calls,
-            nanoseconds * 1e-9, step.flops, step.bytes,
+            nanoseconds * 1e-9, step.flops, step.bytes, inner,
         )  # fmt: skip
 
 
