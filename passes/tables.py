@@ -19,7 +19,7 @@ from graphc.ops.shape import dimshuffle, reshape
 from graphc.passes.views import is_op
 
 OFTEN = 2  # picks of each row, on average, from which on a rule saves anything
-DEEP = 16  # multiply-adds of an element; fewer cost no more than moving it
+DEEP = 16  # multiply-adds of an element that is moved instead; fewer cost no more
 
 
 def picked_rows(v: Variable) -> tuple[Variable, Variable] | None:
@@ -101,13 +101,8 @@ def scatter_of_product(node: Variable) -> Variable | None:
         return None
     if not often(target, index, target.type.shape[1]):
         return None
-    if left.type.shape[1] > FLAT * target.type.shape[1]:  # type: ignore[operator]
-        return None
     summed = rows_summed(left, index, target.type.shape[0])
     return where_picked(matrix_product(summed, right), index)
-
-
-FLAT = 64  # times wider than the product may its left factor be: it is what is moved instead
 
 
 TABLES: tuple[Rule, ...] = (product_of_picked_rows, product_with_picked_rows, scatter_of_product)
