@@ -30,7 +30,8 @@ def dprint(
     """Print a graph as an indented listing, operands below what they are operands of.
 
     An expression that is used more than once is listed once, with a letter; further uses
-    show the letter only.
+    show the letter only. Below a loop are its operands, with what stands for them in a step,
+    and what a step does.
 
     Parameters
     ----------
@@ -65,6 +66,17 @@ def dprint(
        │  └─ x
        └─ sum
           └─ exp [A]
+    >>> total, _ = graphc.reduce(lambda x, total: total + x, x, 0.0)
+    >>> graphc.dprint(total)
+    subtensor(window=(('i', 0),))
+    ├─ scan(last total)
+    │  ├─ x[t] in x
+    │  ├─ total from 0.0
+    │  └─ each step:
+    │     └─ next total := add
+    │        ├─ total
+    │        └─ x[t]
+    └─ -1
     """
     text = listing(roots_of(x, not declared), depth, print_type, print_where, most)
     if file == "str":
