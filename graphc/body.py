@@ -123,7 +123,7 @@ def build(
             state = State(c.taps, tuple(reads), found.outputs[k])
             body.states.append(Tracked(state, c.initial, output=k))
     body.outputs, body.until = found.outputs, found.until
-    _close(body, found, constants, strict)
+    _close(body, found, dict(zip(constants, words[taken:])), strict)
     return body
 
 
@@ -309,9 +309,12 @@ def _next(new: Variable, read: Variable, k: int) -> Variable:
 
 
 def _close(
-    body: Body, found: Returned, given: Sequence[Variable], strict: bool
+    body: Body, found: Returned, given: Mapping[Variable, str | None], strict: bool
 ) -> None:
-    """Make leaves of all that the body reads from outside, and states of what it updates."""
+    """Make leaves of all that the body reads from outside, and states of what it updates.
+
+    `given` says what `fn` calls its non_sequences.
+    """
     roots = [*(s.state.next for s in body.states), *found.outputs, *found.updates.values()]
     roots += [] if found.until is None else [found.until]
     leaves = {*body.slices, *(r for group in found.reads for r in group)}
@@ -328,7 +331,7 @@ def _close(
     others = [v for v in outside if v not in states]
     others += [v for v in toposort(states.values())
                if isinstance(v, SharedVariable) and v not in states and v not in others]
-    own = [c for c in dict.fromkeys(given) if not isinstance(c, Constant) and c not in states]
+    own = [c for c in given if not isinstance(c, Constant) and c not in states]
     others = [v for v in others if v not in own]
     if strict and others:
         raise ArgumentError(
@@ -337,7 +340,7 @@ def _close(
         )  # fmt: skip
     body.captured = own + others
     for v in body.captured:
-        replace[v] = Variable(v.type, name=v.name, where=v.where)
+        replace[v] = Variable(v.type, name=v.name or given.get(v), where=v.where)
     body.constants = [replace[v] for v in body.captured]
     _replace(body, replace)
 

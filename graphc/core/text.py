@@ -361,6 +361,11 @@ def _gemm(v: Variable, operands: Sequence[Piece]) -> Piece:
     return f"{kept} + {scaled}", SUM
 
 
+def _first(v: Variable, operands: Sequence[Piece]) -> Piece:
+    """A check of its first operand."""
+    return operands[0]
+
+
 def _scan(v: Variable, operands: Sequence[Piece]) -> Piece:
     """A loop over sequences goes without its number of steps."""
     texts = [t.removesuffix("[:]") for t, _ in operands]
@@ -385,6 +390,6 @@ def loop_result(v: Variable) -> str:
 SPECIAL: Mapping[str, Callable[[Variable, Sequence[Piece]], Piece]] = {
     "cast": _cast, "dimshuffle": _dimshuffle, "dim": _dim, "subtensor": _subtensor,
     "gather": _gather, "update_subtensor": _changed(_window), "scatter": _changed(_picks),
-    "gemm": _gemm, "arange": _arange, "scan": _scan,
+    "gemm": _gemm, "arange": _arange, "scan": _scan, "steps_of": _first,
 }  # fmt: skip
 """Ops that are written neither with an operator nor as a plain call."""
