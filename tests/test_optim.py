@@ -3,6 +3,8 @@
 import functools
 import inspect
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +79,7 @@ CASES = [
     ("adam", adam, (0.1, 0.8, 0.95, 1e-4)),
     ("lamb", lamb, (0.1, 0.8, 0.95, 1e-4, 0.1)),
 ]
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "optim.md"
 FIGURES = json.loads(torch_figures.FIGURES.read_text("utf-8"))
 SIX_STEPS = torch_figures.STEPS
 
@@ -534,3 +537,41 @@ WRONG = {
 def test_wrong_arguments_are_refused(message):
     with pytest.raises(graphc.GraphError, match=message):
         WRONG[message]()
+
+
+# --- the page -------------------------------------------------------------------------
+
+
+def test_the_page_about_optimisers_runs(capsys):
+    lines, inside = [], False
+    for line in PAGE.read_text("utf-8").splitlines():
+        fence = line.startswith("```")
+        lines.append(line if inside and not fence else "")
+        inside = line.strip() == "```python" if fence else inside
+    program = "\n".join(lines)
+    assert program.count("assert ") >= 6
+    with graphc.config(floatX="float64"):
+        exec(compile(program, str(PAGE), "exec"), {"__name__": "optim_page"})
+    assert capsys.readouterr().out
+
+
+def test_the_table_of_optimisers_says_their_defaults_and_state():
+    text = PAGE.read_text("utf-8")
+    rows = [r.split(" | ") for r in text.splitlines() if r.startswith("| `") and r.count("|") == 6]
+    found = {r[0].strip("| `"): r for r in rows}
+    assert list(found) == list(optim.OPTIMISERS)
+    w = graphc.shared(np.ones((2, 3)), name="W")
+    for name, row in found.items():
+        optimiser = optim.OPTIMISERS[name]
+        arguments = list(inspect.signature(optimiser).parameters.values())[2:]
+        assert row[2] == ", ".join(f"`{a.name}` {a.default}" for a in arguments), name
+        wanted = {"centred": True} if name == "rmsprop" else {}
+        state = [s.name for s, _ in optimiser(T.sum(w), [w], **wanted) if s is not w]
+        assert re.findall(r"`([^`]*)`", row[3]) == state, name
+
+
+def test_the_page_names_what_is_there():
+    text = PAGE.read_text("utf-8")
+    for part in schedules.__all__, graphc.initial.__all__, optim.__all__:
+        left_out = [n for n in part if not re.search(rf"\b{n}\b", text)]
+        assert set(left_out) <= {"GAINS", "Seed", "Minimum"}

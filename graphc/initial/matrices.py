@@ -128,6 +128,6 @@ def identity(shape: Sequence[int], gain: float | str = 1.0, dtype: Any = None) -
     fans(shape)
     sizes = sizes_of(shape)
     found = np.zeros(sizes)
-    k = np.arange(min(sizes[:2]))
-    found[(k, k, *(n // 2 for n in sizes[2:]))] = gain_from(gain)
+    for k in range(min(sizes[:2])):
+        found[(k, k, *(n // 2 for n in sizes[2:]))] = gain_from(gain)
     return given(found, dtype)

@@ -15,6 +15,7 @@ Seed = int | np.random.Generator | None
 
 
 def sizes_of(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape as a tuple; an integer is that of a vector."""
     found = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
     if not all(isinstance(n, int | np.integer) and n >= 0 for n in found):
         raise ShapeError(
@@ -25,6 +26,7 @@ def sizes_of(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def matrix_sizes(what: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of a matrix."""
     sizes = sizes_of(shape)
     if len(sizes) != 2:
         raise ShapeError(
@@ -34,6 +36,7 @@ def matrix_sizes(what: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 def random_from(seed: Seed) -> np.random.Generator:
+    """A generator as it is, or a new one for a seed."""
     return np.random.default_rng(seed)
 
 

@@ -102,4 +102,5 @@ def gain_of(activation: str, slope: float = 0.01) -> float:
 
 
 def gain_from(gain: float | str) -> float:
+    """A gain, given as a number or by the name of an activation."""
     return gain_of(gain) if isinstance(gain, str) else float(gain)

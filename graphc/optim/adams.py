@@ -11,6 +11,7 @@ from graphc.ops.elementwise import abs_, cast, maximum
 from graphc.optim.moments import correction, counted, running_moments
 from graphc.optim.parts import (
     Updates,
+    checked,
     number,
     scalar_state,
     state_like,
@@ -178,7 +179,7 @@ def adamw(
     t, updates = counted("adamw")
     for m in running_moments(loss_or_grads, params, (beta1, beta2), t, updates):
         kept = 1 - number(learning_rate * weight_decay, m.param)
-        new = kept * m.param - m.step(learning_rate, epsilon)
+        new = kept * m.scaled(m.param) - m.step(learning_rate, epsilon)
         updates.append((m.param, cast(new, m.param.dtype)))
     return updates
 
@@ -286,7 +287,7 @@ def nadam(
     0.82
     """
     t, updates = counted("nadam")
-    product = scalar_state("nadam.product", 1, widest(params))
+    product = scalar_state("nadam.product", 1, widest(checked(params)))
     now, then = (_momentum(beta1, momentum_decay, k) for k in (t, t + 1))
     new_product = cast(product, "float64") * now
     updates.append((product, cast(new_product, product.dtype)))

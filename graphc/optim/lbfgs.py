@@ -13,7 +13,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Array, SharedVariable, Variable, describe, user_frames
 from graphc.optim.line_search import Point, strong_wolfe
-from graphc.optim.parts import with_gradients
+from graphc.optim.parts import checked, with_gradients
 
 CURVED = 1e-10  # pairs with less curvature than this are not remembered
 
@@ -82,8 +82,9 @@ class LBFGS:
 
     Notes
     -----
-    The first step, when nothing is known of curvature, is no longer than `learning_rate` in the
-    sum of its entries. Vectors are kept in float64, on the host.
+    The first try of the first step, when nothing is known of curvature, is no longer than
+    `learning_rate` in the sum of its entries. Vectors are kept in float64, on the host.
+    Parameters that are set from outside between two steps spoil what was learned from the first.
 
     References
     ----------
@@ -101,6 +102,11 @@ class LBFGS:
     ('the gradient is small', array([1., 1.]))
     """
 
+    _moves: list[Array]
+    _changes: list[Array]
+    _move: Array | None  # the latest one, which is learned from at the next gradient
+    _gradient: Array | None  # that before the latest move
+
     def __init__(
         self,
         loss: Any,
@@ -112,7 +118,7 @@ class LBFGS:
         mode: str | None = None,
     ) -> None:
         value, given = (loss, loss) if isinstance(loss, Variable) else loss
-        self.params = list(params)
+        self.params = checked(params)
         gradients = [g for _, g in with_gradients(given, self.params)]
         for p in self.params:
             if p.dtype not in ("float32", "float64"):
@@ -122,7 +128,8 @@ class LBFGS:
                     user_frames(),
                 )
         if history < 1:
-            raise ArgumentError(f"LBFGS: history={history}", "remember at least one step")
+            hint = "remember at least one step"
+            raise ArgumentError(f"LBFGS: history={history}", hint, user_frames())
         self.evaluate = function(list(inputs), [value, *gradients], mode=mode)
         self.history, self.learning_rate, self.line_search = history, learning_rate, line_search
         self.steps = self.evaluations = 0
@@ -207,10 +214,7 @@ class LBFGS:
         self.steps = int(state["steps"])
 
     def _forget(self) -> None:
-        self._moves: list[Array] = []
-        self._changes: list[Array] = []
-        self._move: Array | None = None
-        self._gradient: Array | None = None
+        self._moves, self._changes, self._move, self._gradient = [], [], None, None
 
     # --- the method -------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.ops.elementwise import abs_, cast, maximum, sqr, sqrt
 from graphc.ops.reduce import sum as total
-from graphc.optim.parts import Updates
+from graphc.optim.parts import Updates, checked
 
 
 def l1(params: Sequence[Variable]) -> Variable:
@@ -145,7 +145,7 @@ def max_norm(
         hint = "give a positive, finite number"
         raise ArgumentError(f"max_norm: a limit of {limit}", hint, user_frames())
     found = dict(updates)
-    for p in params:
+    for p in checked(params):
         if p not in found:
             raise ArgumentError(
                 f"max_norm: {describe(p)} is not among the updates",

@@ -26,6 +26,7 @@ def steps_of(what: str, step: Any) -> Variable:
 
 
 def length_of(what: str, length: Any) -> Any:
+    """A length, if it is positive or symbolic."""
     if not isinstance(length, Variable) and not length > 0:
         raise ArgumentError(
             f"{what}: a length of {length} steps", "give a positive number", user_frames()
@@ -39,6 +40,7 @@ def part_of(what: str, step: Any, length: Any) -> Variable:
 
 
 def base(factor: Any) -> Any:
+    """The base of a power, in float64."""
     return cast(factor, "float64") if isinstance(factor, Variable) else float(factor)
 
 
