@@ -271,7 +271,7 @@ def test_scalars_and_constants_of_bfloat16():
 
 
 @pytest.mark.parametrize("dtype", HALVES)
-@pytest.mark.parametrize("method", graphc.optim.__all__)
+@pytest.mark.parametrize("method", graphc.optim.OPTIMISERS)
 def test_optimisers_keep_their_state_in_float32(dtype, method):
     """0.999 is 1 in bfloat16, and 1e-8 is 0 in float16."""
     data = numbers(dtype, 30, 4)
