@@ -16,6 +16,7 @@ if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
 
 from graphc import (
     compile,
+    data,
     gof,
     gradient,
     optim,
@@ -55,7 +56,7 @@ __all__ = [
     "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
     "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
-    "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
+    "data", "dprint", "elementwise", "function", "grad", "gradient", "hessian", "jacobian", "optim",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "map", "reduce", "foldl", "foldr", "until", "ifelse", "loop",
     "each",
