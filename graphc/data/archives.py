@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.data.problems import problem
-from graphc.data.tables import Table, from_arrays, table
+from graphc.data.tables import Table, column, from_arrays, table
 
 _WHOLE = "the file is incomplete or of another kind: write it again with numpy.save or savez"
 
@@ -44,9 +44,10 @@ def from_npz(path: Any, fields: Sequence[str] | None = None, as_dict: bool = Fal
     """
     name = os.fspath(path)
     try:
-        with np.load(name, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise problem(f"{name}: holds a single array", "from_npy reads NPY files")
+        opened = np.load(name, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise problem(f"{name}: holds a single array", "from_npy reads NPY files")
+        with opened as archive:
             wanted = list(fields or archive.files)
             absent = [field for field in wanted if field not in archive.files]
             if absent:
@@ -61,7 +62,7 @@ def from_npz(path: Any, fields: Sequence[str] | None = None, as_dict: bool = Fal
     if scalar or not columns:
         raise problem(f"{name}: {', '.join(scalar) or 'nothing'} has no rows",
                       "name others with fields=")  # fmt: skip
-    return table(from_arrays(**columns).columns, as_dict, origin=name)
+    return table({k: column(k, v) for k, v in columns.items()}, as_dict, origin=name)
 
 
 def from_npy(*paths: Any, **fields: Any) -> Table:

@@ -7,7 +7,6 @@ every machine. (It doesn't promise that of ``Generator.permutation``.)
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ def permutation(count: int, seed: int, *place: int) -> Array:
 def read_seed(seed: Any) -> int:
     """A seed as given; None for one from the operating system."""
     if seed is None:
-        return secrets.randbits(63)
+        return int(np.random.SeedSequence().entropy) % 2**63
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise problem(f"seed is {seed!r}", "give an integer from 0 on, or None for any")
     return int(seed)

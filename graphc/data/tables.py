@@ -172,7 +172,7 @@ def from_arrays(*arrays: Any, classes: Sequence[str] | None = None, **fields: An
                       "from_arrays(x, y) or from_arrays(x=x, y=y)")  # fmt: skip
     names = [("x", "y")[k] if k < 2 else f"field{k}" for k in range(len(arrays))]
     given = fields or dict(zip(names, arrays))
-    return table({k: _column(k, v) for k, v in given.items()}, not arrays, classes)
+    return table({k: column(k, v) for k, v in given.items()}, not arrays, classes)
 
 
 def table(
@@ -191,7 +191,8 @@ def table(
     return Table(columns, as_dict, None, classes)
 
 
-def _column(name: str, value: Any) -> Any:
+def column(name: str, value: Any) -> Any:
+    """A field as it is kept: an array of numbers, or what behaves as one."""
     if not all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__", "__len__")):
         try:
             value = np.asarray(value)
