@@ -181,7 +181,25 @@ def test_errors_in_the_thread_come_up_with_their_traceback():
             seen.append(x.tolist())
     assert seen == [[0, 1], [2, 3], [4, 5]]
     assert "fail_at_six" in "".join(traceback.format_tb(caught.value.__traceback__))
-    assert not threads() and batches.batch == 3
+    assert not threads() and (batches.epoch, batches.batch) == (0, 3)
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_an_error_ends_the_loop_and_not_the_epoch(prefetch):
+    failing = [True]
+
+    def fail_once(x):
+        if failing and (x == 6).any():
+            raise OSError("not there")
+        return x
+
+    batches = data.from_arrays(np.arange(10)).map(fail_once).batches(2, prefetch=prefetch)
+    loop = iter(batches)
+    with pytest.raises(OSError, match="not there"):
+        list(loop)
+    assert list(loop) == [] and (batches.epoch, batches.batch) == (0, 3)
+    failing.clear()
+    assert [x.tolist() for (x,) in batches] == [[6, 7], [8, 9]]
 
 
 @pytest.mark.parametrize("how", ["close", "forget", "another", "exhaust"])
@@ -206,7 +224,7 @@ def test_threads_end_with_their_loops(how):
     elif how == "exhaust":
         assert len(list(loop)) == 49
     else:
-        del loop, batches
+        del loop
         gc.collect()
     wait_until(lambda: not threads() and ended == [True])
 
@@ -274,6 +292,7 @@ def test_memory_maps_are_read_when_used(tmp_path):
         (lambda: data.from_arrays(), "give arrays"),
         (lambda: data.from_arrays([1], y=[1]), "give arrays"),
         (lambda: pairs().map(3), "3 can't be called"),
+        (lambda: pairs().map(data.Noise(1.0, seed=None)), "seed is None"),
         (lambda: pairs().map(lambda x: x[1:])["x"], r"shape \(9, 3\) of shape \(10, 3\)"),
         (lambda: pairs().check(classes=9), "label 9 in row 9 among 9 classes, 1 such rows"),
         (lambda: pairs().check(classes=9, labels="x"), "'x': labels are float32, not integers"),

@@ -3,9 +3,11 @@
 import gzip
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from test_readme import python_program
 
 import graphc
 from graphc import data
@@ -361,3 +363,12 @@ def test_digits_as_images():
     pytest.importorskip("sklearn")
     assert data.digits(flat=False)["x"].shape == (1797, 1, 8, 8)
     assert data.digits()["x"].max() == 1
+
+
+def test_the_page_about_data_runs(capsys):
+    pytest.importorskip("sklearn")
+    text = (Path(__file__).parent.parent / "docs" / "data.md").read_text("utf-8")
+    with graphc.config(floatX="float64"):
+        exec(compile(python_program(text), "data.md", "exec"), {"__name__": "data_page"})
+    said = capsys.readouterr().out
+    assert said.startswith("field 'y': label 9 in row 9 among 9 classes, 180 such rows;")

@@ -27,9 +27,8 @@ class Step:
     def apply(self, batch: Fields, place: tuple[int, ...]) -> Fields:
         """The fields of a batch after it; `place` seeds what is random."""
         values = [batch[name] for name in self.fields]
-        seed = getattr(self.transform, "seed", None)
         if hasattr(self.transform, "draw"):
-            found = self.transform.draw(*values, generator(seed, *place))
+            found = self.transform.draw(*values, generator(self.transform.seed, *place))
         else:
             found = self.transform(*values)
         found = (found,) if len(self.fields) == 1 else tuple(found)
@@ -84,7 +83,7 @@ class Dataset:
         ----------
         transform : callable
             Takes the field of a batch, an array with a row for each example, and gives one with
-            as many rows. One with a method ``draw(batch, generator)`` is random.
+            as many rows. One with a method ``draw(batch, generator)`` and a `seed` is random.
         field : str, int, or tuple of these
             Which field; several are given and returned together.
 
@@ -98,6 +97,8 @@ class Dataset:
         """
         if not callable(transform):
             raise problem(f"map: {transform!r} can't be called", "give a function of a batch")
+        if hasattr(transform, "draw"):
+            read_seed(getattr(transform, "seed", "missing"), may_be_any=False)
         given = field if isinstance(field, tuple) else (field,)
         step = Step(transform, tuple(map(self.name_of, given)))
         return self._with(steps=(*self.steps, step))

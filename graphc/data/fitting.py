@@ -98,11 +98,16 @@ class _Affine(Fitted):
 
     def _check(self, array: Array) -> None:
         row, own = array.shape[1:], self.mean.shape
-        if len(row) != len(own) or any(m not in (1, n) for m, n in zip(own, row)):
+        if self._kept(row) != own:
             raise problem(
                 f"{type(self).__name__}: rows have shape {row}, and its mean {own}",
                 "fit it on rows of the same form",
             )
+
+    @staticmethod
+    def _kept(row: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the mean of rows of a shape."""
+        return row
 
 
 class Standardise(_Affine):
@@ -143,6 +148,10 @@ class PerChannel(_Affine):
         """Of the training rows, (rows, channels, ...)."""
         mean, variance = moments(_with_channels(parts(train, field)), "channels")
         return cls(mean, _divisor(variance))
+
+    @staticmethod
+    def _kept(row: tuple[int, ...]) -> tuple[int, ...]:
+        return (*row[:1], *(1 for _ in row[1:]))
 
 
 class MeanImage(_Affine):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,8 +72,8 @@ class Batches:
 
     def __init__(self, source: Source, settings: Settings) -> None:
         self.source, self.settings = source, settings
-        self.epoch = self.batch = 0
-        self._running: _Epoch | None = None
+        self.epoch = self.batch = self._begun = 0
+        self._loop: weakref.ref[_Epoch] | None = None  # a forgotten loop ends its thread
 
     def __len__(self) -> int:
         rows = self.source.length()
@@ -83,14 +84,16 @@ class Batches:
 
     def __iter__(self) -> _Epoch:
         self.close()
-        self._running = _Epoch(self)
-        return self._running
+        self._begun += 1
+        loop = _Epoch(self)
+        self._loop = weakref.ref(loop)
+        return loop
 
     def close(self) -> None:
         """End the present loop and its thread; the next one goes on where it was."""
-        if self._running is not None:
-            self._running.close()
-            self._running = None
+        loop, self._loop = self._loop and self._loop(), None
+        if loop is not None:
+            loop.close()
 
     def rewind(self) -> None:
         """Start the present epoch again."""
@@ -139,7 +142,7 @@ class _Epoch(Iterator[Any]):
     """One loop over batches."""
 
     def __init__(self, owner: Batches) -> None:
-        self.owner, self.closed = owner, False
+        self.owner, self.number, self.closed = owner, owner._begun, False
         settings = owner.settings
         made = owner.source.made(settings, owner.epoch, owner.batch)
         self.items: Any = Prefetch(made, settings.prefetch) if settings.prefetch else made
@@ -147,7 +150,7 @@ class _Epoch(Iterator[Any]):
     def __next__(self) -> Any:
         owner = self.owner
         if self.closed:
-            if owner._running not in (None, self):
+            if owner._begun != self.number:
                 raise problem(
                     "another loop over the same batches has begun",
                     "call dataset.batches(...) once for each loop that runs at the same time",
@@ -155,12 +158,13 @@ class _Epoch(Iterator[Any]):
             raise StopIteration
         try:
             batch = next(self.items)
-        except StopIteration:
+            if owner.settings.finite:
+                self._check(batch)
+        except BaseException as error:
             self.close()
-            owner.epoch, owner.batch, owner._running = owner.epoch + 1, 0, None
+            if isinstance(error, StopIteration):
+                owner.epoch, owner.batch, owner._loop = owner.epoch + 1, 0, None
             raise
-        if owner.settings.finite:
-            self._check(batch)
         owner.batch += 1
         return batch
 

@@ -48,12 +48,13 @@ def permutation(count: int, seed: int, *place: int) -> Array:
     return np.argsort(bits, kind="stable").astype("int64")
 
 
-def read_seed(seed: Any) -> int:
-    """A seed as given; None for one from the operating system."""
-    if seed is None:
+def read_seed(seed: Any, may_be_any: bool = True) -> int:
+    """A seed as given; None for one from the operating system, where that may be."""
+    if seed is None and may_be_any:
         return int(np.random.SeedSequence().entropy) % 2**63
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise problem(f"seed is {seed!r}", "give an integer from 0 on, or None for any")
+        other = ", or None for any" if may_be_any else ""
+        raise problem(f"seed is {seed!r}", f"give an integer from 0 on{other}")
     return int(seed)
 
 
