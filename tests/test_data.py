@@ -276,6 +276,18 @@ def test_memory_maps_are_read_when_used(tmp_path):
     assert x.dtype == np.dtype("float32") and x.dtype.isnative and type(x) is np.ndarray
 
 
+def test_dtypes_are_those_that_functions_take():
+    """bfloat16 too, which NumPy hasn't; not long doubles, which graphc has not."""
+    rows = data.from_arrays(graphc.to_bfloat16(np.arange(4, dtype="float32")))
+    (x,) = next(iter(rows.batches(4)))
+    assert x.dtype == graphc.BFLOAT16 and graphc.from_bfloat16(x).tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="not numbers"):
+        data.from_arrays(np.array(["2026-01-01"], "datetime64[D]"))
+    if np.dtype("longdouble").itemsize > 8:
+        with pytest.raises(DataError, match="values are"):
+            data.from_arrays(np.ones(2, "longdouble"))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

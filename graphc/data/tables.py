@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.node import Array
 from graphc.data.checks import check_finite, check_labels
 from graphc.data.dataset import Dataset, Fields
@@ -200,9 +201,9 @@ def column(name: str, value: Any) -> Any:
             raise problem(f"field {name!r}: {error}", "rows must be of one shape") from error
     if not value.shape:
         raise problem(f"field {name!r}: a single {value.dtype} has no rows", "give an array")
-    if np.dtype(value.dtype).kind not in "biufc" and value.dtype.name != "bfloat16":
+    if dtypes.name_of(np.dtype(value.dtype)) not in dtypes.ALL:
         raise problem(
-            f"field {name!r}: values are {value.dtype}, not numbers",
-            "classes, y = numpy.unique(names, return_inverse=True) makes numbers of names",
+            f"field {name!r}: values are {value.dtype}, not numbers of a dtype that graphc has",
+            "cast them, or classes, y = numpy.unique(names, return_inverse=True) for names",
         )
     return value
