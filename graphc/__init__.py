@@ -16,6 +16,7 @@ if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
 
 from graphc import (
     compile,
+    data,
     gof,
     gradient,
     initial,
@@ -59,7 +60,7 @@ __all__ = [
     "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "initial", "jacobian",
-    "optim",
+    "optim", "data",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
     "ifelse", "loop", "each", "recurrent",

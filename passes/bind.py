@@ -86,7 +86,7 @@ class Binder:
         }
         return schedule(
             tasks, self.reads, self.outputs, lambda v: v.type.nbytes, updated,
-            self._find_risky(tasks),
+            self._find_risky(tasks), self.graph.guards,
         )  # fmt: skip
 
     def _assigned(

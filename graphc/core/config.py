@@ -34,6 +34,7 @@ OPTIONS = {
     ),
     "cache_dir": Option("", None, "folder of the kernel cache; GRAPHC_CACHE_DIR sets it too"),
     "cache_size_mb": Option(512, None, "size at which the oldest cached kernels are deleted"),
+    "data_dir": Option("", None, "folder of data sets; GRAPHC_DATA_DIR sets it too"),
     "profile": Option(False, (True, False), "time every step of every function"),
     "traceback_limit": Option(8, None, "frames of the user's stack that a variable remembers"),
 }
