@@ -200,6 +200,41 @@ def test_fields_without_ends_and_lengths():
         assert tuple(paths[:, n]) == max(every, key=every.get)
 
 
+def test_what_can_not_be_has_a_score_of_minus_infinity():
+    scores, moves, *_ = field()
+    moves[0, 1] = -np.inf
+    x, m = T.constant(scores), T.constant(moves)
+    tags = np.zeros((4, 3), int)
+    likelihood = nn.losses.crf_log_likelihood(x, tags, m)
+    found, *gradients = value(likelihood, *T.grad(likelihood.sum(), [x, m]))
+    for n in range(3):
+        every = all_scores(scores[:, n], moves, np.zeros(3), np.zeros(3))
+        total = np.log(np.sum(np.exp(list(every.values()))))
+        np.testing.assert_allclose(found[n], every[0, 0, 0, 0] - total, rtol=1e-10)
+    assert all(np.isfinite(g).all() for g in gradients) and gradients[1][0, 1] == 0
+    masked = np.array([[[0.0, -np.inf]], [[0.0, 0.0]]])
+    x = T.constant(masked)
+    loss = nn.losses.ctc(x, np.array([[1]]))
+    found, gradient = value(loss, T.grad(loss.sum(), x))
+    np.testing.assert_allclose(np.exp(-found), [0.5])
+    assert np.isfinite(gradient).all()
+
+
+def test_sequences_of_one_time_and_of_no_labels():
+    scores = rng.normal(size=(1, 2, 3))
+    p = softmax(scores[0])
+    a, b, c, d = value(
+        nn.losses.ctc(scores, np.array([[1], [2]])), nn.losses.ctc(scores, np.zeros((2, 0), int)),
+        nn.losses.crf_log_likelihood(scores, np.array([[1, 2]]), np.zeros((3, 3))),
+        nn.losses.crf_viterbi(scores, np.zeros((3, 3)))[0],
+    )  # fmt: skip
+    own = -np.log(p[[0, 1], [1, 2]])
+    np.testing.assert_allclose(a, own, rtol=1e-12)
+    np.testing.assert_allclose(b, -np.log(p[:, 0]), rtol=1e-12)
+    np.testing.assert_allclose(c, -own, rtol=1e-12)
+    np.testing.assert_array_equal(d, p.argmax(1)[None])
+
+
 def test_the_gradient_of_a_random_field():
     scores, moves, start, end, lengths = field()
     tags = rng.integers(3, size=(4, 3))

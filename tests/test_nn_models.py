@@ -228,21 +228,21 @@ def test_the_summary_of_lenet():
     model = nn.Sequential(
         nn.Conv2D(1, 6, 5, T.tanh, border=2), nn.Pool2D(2, mode="average"),
         nn.Conv2D(6, 16, 5, T.tanh), nn.Pool2D(2, mode="average"), nn.Flatten(),
-        nn.Dense(400, 120, T.tanh), nn.Dense(120, 10),
+        nn.Dropout(0.5), nn.Dense(400, 120, T.tanh), nn.Dense(120, 10),
     )  # fmt: skip
     found = model.summary((1, 28, 28))
     assert [r.output for r in found.rows] == [
-        (6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (400,), (120,), (10,)
+        (6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (400,), (400,), (120,), (10,)
     ]  # fmt: skip
     assert [r.field for r in found.rows] == [
-        (5, 5), (6, 6), (14, 14), (16, 16), (16, 16), "all", "all"
+        (5, 5), (6, 6), (14, 14), (16, 16), (16, 16), (16, 16), "all", "all"
     ]  # fmt: skip
-    assert [r.parameters for r in found.rows] == [156, 0, 2416, 0, 0, 48120, 1210]
-    costs = [28 * 28 * 6 * 25, 0, 100 * 16 * 150, 0, 0, 48000, 1200]
+    assert [r.parameters for r in found.rows] == [156, 0, 2416, 0, 0, 0, 48120, 1210]
+    costs = [28 * 28 * 6 * 25, 0, 100 * 16 * 150, 0, 0, 0, 48000, 1200]
     assert [r.multiply_adds for r in found.rows] == costs
     assert found.parameters == 51902 and found.multiply_adds == sum(costs)
     text = str(found)
-    assert "51,902" in text and "14x14" in text and text.splitlines()[-1].startswith("7 layers")
+    assert "51,902" in text and "14x14" in text and "8 layers" in text
 
 
 def test_the_summary_looks_into_branches_and_counts_ties_once():

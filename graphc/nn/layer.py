@@ -148,8 +148,13 @@ class Layer:
                 f"not {tuple(shape)}", at=user_frames(),
             )  # fmt: skip
         made = shared(dtypes.convert(value, kind), f"{self.name}.{name}")
-        self._own[name] = Entry(made, trained)
+        self._enter(name, made, trained)
         return made
+
+    def _enter(self, name: str, variable: SharedVariable, trained: bool) -> None:
+        if name in self._own:
+            raise ArgumentError(f"{self.name}: there are two {name!r}", at=user_frames())
+        self._own[name] = Entry(variable, trained)
 
     def _tied(self, name: str, shape: tuple[int, ...], given: Any, trained: bool) -> Any:
         leaves = [v for v in toposort([given]) if isinstance(v, SharedVariable)] if isinstance(
@@ -170,12 +175,12 @@ class Layer:
                 f"{self.name}: {name}={describe(given)} of shape {tuple(found)} stands for a "
                 f"parameter of shape {tuple(shape)}", at=user_frames(),
             )  # fmt: skip
-        self._own[name] = Entry(leaves[0], trained)
+        self._enter(name, leaves[0], trained)
         return given
 
     def adopt(self, name: str, variable: SharedVariable) -> SharedVariable:
         """Count a shared variable as a state of this layer, to be saved with it."""
-        self._own[name] = Entry(variable, False)
+        self._enter(name, variable, False)
         return variable
 
     def child(self, name: str, layer: Layer) -> Layer:

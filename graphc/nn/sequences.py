@@ -13,7 +13,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import DTypeError, ShapeError
 from graphc.core.node import Constant, Variable, describe, user_frames
-from graphc.looping import scan
+from graphc.looping import reduce, scan
 from graphc.ops.broadcast import broadcast_to
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import (
@@ -22,6 +22,7 @@ from graphc.ops.elementwise import (
     eq,
     exp,
     ge,
+    gt,
     le,
     log,
     lt,
@@ -47,6 +48,11 @@ _NEVER = -1e30
 
 def _never(dtype: str) -> Constant:
     return Constant(np.array(_NEVER), dtype)
+
+
+def _finite(x: Any) -> Any:
+    """With the logarithm of 0 as a finite number."""
+    return maximum(x, _never(x.dtype))
 
 
 def _log_sum(parts: list[Any]) -> Any:
@@ -142,6 +148,7 @@ def ctc(
     states, skips = _with_blanks(y, sizes, batch, length, blank)
     rows: Any = arange(batch)
     emissions = getitem(logsoftmax(x), (slice(None), rows.dimshuffle(0, "x"), states))
+    emissions = _finite(emissions)
     place: Any = arange(dim(states, 1)).dimshuffle("x", 0)  # type: ignore[attr-defined]
     never = _never(x.dtype)
     start = switch(le(place, 1), 0.0, never)
@@ -156,11 +163,10 @@ def ctc(
         after = add(_log_sum([before, one, two]), emitted)
         return switch(lt(t, times).dimshuffle(0, "x"), after, before)  # type: ignore[attr-defined]
 
-    found, _ = scan(
+    last, _ = reduce(
         step, [arange(1, time), getitem(emissions, slice(1, None))], first, [skips, times],
         name="ctc",
     )  # fmt: skip
-    last: Any = getitem(concatenate([first.dimshuffle("x", 0, 1), found], axis=0), -1)  # type: ignore
     end = sizes * 2
     whole = getitem(last, (rows, end))
     short = getitem(last, (rows, maximum(end - 1, 0)))
@@ -201,8 +207,8 @@ def _field(
         v: Any = Constant(np.zeros(1), x.dtype) if value is None else as_variable(value)
         if v.ndim != 1:
             raise ShapeError(f"{what}: {name}={describe(v)} must be (tags,)", at=user_frames())
-        ends.append(cast(v, x.dtype))
-    return x, moves, ends[0], ends[1]
+        ends.append(_finite(cast(v, x.dtype)))
+    return _finite(x), _finite(moves), ends[0], ends[1]
 
 
 def crf_log_likelihood(
@@ -229,7 +235,7 @@ def crf_log_likelihood(
     Returns
     -------
     (batch,) floats
-        The loss is this, negated.
+        The loss is this, negated. Scores of minus infinity, for what can't be, count as -1e30.
 
     Notes
     -----
@@ -264,11 +270,10 @@ def crf_log_likelihood(
         return switch(lt(t, sizes).dimshuffle(0, "x"), after, before)  # type: ignore[attr-defined]
 
     begin: Any = add(getitem(x, 0), first)
-    found, _ = scan(
+    whole, _ = reduce(
         step, [arange(1, time), getitem(x, slice(1, None))], begin, [moves, sizes], name="crf"
     )
-    everything = concatenate([begin.dimshuffle("x", 0, 1), found], axis=0)
-    return path - _log_sum_over(add(getitem(everything, -1), last), 1)  # type: ignore[no-any-return]
+    return path - _log_sum_over(add(whole, last), 1)  # type: ignore[no-any-return]
 
 
 def crf_viterbi(
@@ -308,7 +313,8 @@ def crf_viterbi(
 
     def forward(t: Any, emitted: Any, before: Any, moves: Any, sizes: Any, own: Any) -> list[Any]:
         joined = add(before.dimshuffle(0, 1, "x"), moves.dimshuffle("x", 0, 1))
-        inside = lt(t, sizes).dimshuffle(0, "x")  # type: ignore[attr-defined]
+        later: Any = gt(t, 0)
+        inside = (later & lt(t, sizes)).dimshuffle(0, "x")
         after = switch(inside, add(max_(joined, 1), emitted), before)
         return [after, switch(inside, argmax(joined, 1), own)]
 
@@ -317,12 +323,11 @@ def crf_viterbi(
 
     begin: Any = add(getitem(x, 0), broadcast_to(first, [count]))
     (best, origins), _ = scan(
-        forward, [arange(1, time), getitem(x, slice(1, None))], [begin, None],
-        [moves, sizes, own], name="viterbi",
+        forward, [arange(time), x], [begin, None], [moves, sizes, own], name="viterbi",
     )  # fmt: skip
-    everything = concatenate([begin.dimshuffle("x", 0, 1), best], axis=0)
-    ending = add(getitem(everything, -1), broadcast_to(last, [count]))
+    ending = add(getitem(best, -1), broadcast_to(last, [count]))
     final: Any = argmax(ending, 1)
     path, _ = scan(backward, origins, final, rows, go_backwards=True, name="viterbi back")
-    tags = concatenate([path[::-1], final.dimshuffle("x", 0)], axis=0)
+    # The first time comes from nowhere: its row repeats the tag of the first.
+    tags = concatenate([path[::-1][1:], final.dimshuffle("x", 0)], axis=0)
     return tags, max_(ending, 1)

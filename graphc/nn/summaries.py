@@ -221,9 +221,11 @@ def _fields(
 ) -> dict[Variable, Any]:
     """For the result of each call, how much of the input each place of it depends on."""
     places = max(v.ndim for v in inputs) - 2
-    reaches = {c.output: c for c in calls}
+    # One that does nothing (dropout when used) gives back its input.
+    reaches = {c.output: c for c in calls if c.output not in c.inputs}
     known: dict[Variable, Field] = {v: ((1, Fraction(1)),) * places for v in inputs}
-    for v in toposort([output, *reaches]):
+    outputs = [c.output for c in calls]
+    for v in toposort([output, *outputs]):
         if v in known:
             continue
         call = reaches.get(v)
@@ -232,7 +234,7 @@ def _fields(
             known[v] = _after(_widest(before), call.layer if call else None, v)
     return {
         v: f if isinstance(f, str) else tuple(size for size, _ in f) or None
-        for v, f in ((v, known[v]) for v in reaches if v in known)
+        for v, f in ((v, known[v]) for v in outputs if v in known)
     }
 
 
