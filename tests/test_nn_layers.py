@@ -197,3 +197,35 @@ def test_gradients_by_finite_differences(layer, shape):
         return graphc.clone(layer(x, train=True), dict(zip(givens, parameters)))
 
     check_grad(build, points, mode="numpy")
+
+
+def test_layers_in_kernels_are_those_of_numpy():
+    """One function with many layers and all gradients, in float32, with the same draws."""
+    with graphc.config(floatX="float32"):
+        images = nn.Sequential(
+            nn.Conv2D(2, 4, 3, border="half", seed=0), nn.BatchNorm(4), nn.PReLU(4),
+            nn.Dropout(0.3, seed=1), nn.LocalResponseNorm(3), nn.Residual(nn.Scale(4)),
+            nn.Pool2D(2, mode="average"), nn.ConvTranspose2D(4, 2, 2, stride=2, seed=2),
+            nn.Flatten(), nn.Maxout(32, 3, 2, seed=3),
+        )  # fmt: skip
+        words = nn.Sequential(
+            nn.Embedding(7, 4, seed=4), nn.LayerNorm(4),
+            nn.MultiHeadAttention(4, 2, causal=True, seed=5), nn.Flatten(), nn.Dense(20, 3, seed=6),
+        )  # fmt: skip
+        x, i, y = T.tensor4("x"), T.imatrix("i"), T.ivector("y")
+        scores = images(x, train=True) + words(i)
+        loss = nn.losses.cross_entropy(scores, y, smoothing=0.1).mean()
+        parameters = images.parameters + words.parameters
+        pairs = nn.updates(loss)
+        outputs = [scores, *T.grad(loss, parameters), *(new for _, new in pairs)]
+        arguments = (
+            rng.normal(size=(3, 2, 4, 4)).astype("float32"),
+            rng.integers(7, size=(3, 5)).astype("int32"), np.array([0, 2, 1], "int32"),
+        )  # fmt: skip
+        fast, slow = (
+            graphc.function([x, i, y], outputs, mode=mode, no_default_updates=True)(*arguments)
+            for mode in ("native", "numpy")
+        )
+    for a, b in zip(fast, slow):
+        assert a.dtype == b.dtype == "float32"
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)

@@ -1,7 +1,10 @@
 """Models: what layers list, tie, freeze, save and say about themselves."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from test_readme import python_program
 
 import graphc
 import graphc.tensor as T
@@ -282,6 +285,24 @@ def test_the_summary_counts_products_inside_layers_and_loops():
         expression = staticmethod(loop)
 
     assert Loop().summary((7, 3)).multiply_adds == 7 * 9
+
+
+def test_dense_layers_over_sequences_keep_the_field():
+    turn = nn.Sequential(lambda x: x.dimshuffle(0, 2, 1), nn.Dense(3, 4))
+    found = nn.Sequential(nn.Conv1D(2, 3, 3, dilation=2), turn).summary((2, 9))
+    assert [(r.output, r.field) for r in found.rows] == [((3, 5), (5,)), ((5, 4), (5,))]
+
+
+def test_the_page_about_layers_does_what_it_says(capsys):
+    text = (Path(__file__).parent.parent / "docs" / "nn.md").read_text("utf-8")
+    with graphc.config(mode="numpy", floatX="float32"):
+        exec(compile(python_program(text), "nn.md", "exec"), {"__name__": "nn_page"})
+    assert capsys.readouterr().out in text
+    table = text.split("## What there is")[1]
+    for name in set(nn.__all__) - {"Layer", "carrying", "updates", "losses", "metrics"}:
+        assert f"`{name}`" in table or f"`nn.{name}`" in table or f"`{name}`" in text, name
+    for module in (nn.losses, nn.metrics, nn.penalties):
+        assert all(f"`{name}`" in table for name in module.__all__), module
 
 
 def test_a_summary_needs_shapes():

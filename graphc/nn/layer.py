@@ -46,8 +46,8 @@ def recorded() -> Iterator[list[Call]]:
 class Layer:
     """What all layers derive from: parameters by name, layers inside by name, an expression.
 
-    A layer of one's own makes its parameters in ``__init__`` with `parameter`, `state` and
-    `child`, and defines ``expression(self, x, train)``.
+    A layer of one's own makes its parameters in ``__init__`` with `parameter`, `child` and
+    `adopt`, and defines ``expression(self, x, train)``.
 
     Parameters
     ----------

@@ -21,7 +21,6 @@ from graphc.ops.elementwise import (
     cast,
     eq,
     exp,
-    ge,
     gt,
     le,
     log,
@@ -184,8 +183,7 @@ def _with_blanks(y: Any, sizes: Any, batch: Any, length: Any, blank: int) -> tup
     two_before = concatenate([getitem(states, (slice(None), slice(0, 2))), states], axis=1)
     two_before = getitem(two_before, (slice(None), slice(None, dim(states, 1))))
     skips = neq(states, blank) & neq(states, two_before)  # type: ignore[operator]
-    place = arange(dim(states, 1)).dimshuffle("x", 0)  # type: ignore[attr-defined]
-    return states, skips & ge(place, 2)
+    return states, skips  # the first label is compared with itself: it has nothing before
 
 
 # --- linear-chain conditional random fields -------------------------------------------
