@@ -13,6 +13,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import DTypeError, ShapeError
 from graphc.core.node import Constant, Variable, describe, user_frames
+from graphc.gradient import disconnected_grad
 from graphc.looping import reduce, scan
 from graphc.ops.broadcast import broadcast_to
 from graphc.ops.convert import as_variable
@@ -35,7 +36,7 @@ from graphc.ops.index import getitem, set_subtensor
 from graphc.ops.join import concatenate
 from graphc.ops.make import arange
 from graphc.ops.nnet import logsoftmax
-from graphc.ops.reduce import argmax
+from graphc.ops.reduce import argmax, logsumexp
 from graphc.ops.reduce import max as max_
 from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim
@@ -55,21 +56,15 @@ def _finite(x: Any) -> Any:
 
 
 def _log_sum(parts: list[Any]) -> Any:
-    """``log(sum of exp(part))`` of variables of one shape."""
+    """``log(sum of exp(part))`` of variables of one shape, which must be finite."""
     top: Any = parts[0]
     for p in parts[1:]:
         top = maximum(top, p)
+    top = disconnected_grad(top)  # its derivatives cancel
     total: Any = 0
     for p in parts:
         total = add(total, exp(sub(p, top)))
     return add(top, log(total))
-
-
-def _log_sum_over(x: Any, axis: int) -> Any:
-    top = max_(x, axis, keepdims=True)
-    total = log(sum_(exp(sub(x, top)), axis))
-    order = tuple(k for k in range(x.ndim) if k != axis)
-    return add(top.dimshuffle(*order), total)  # type: ignore[attr-defined]
 
 
 def _scores(x: Any, what: str) -> Any:
@@ -264,14 +259,14 @@ def crf_log_likelihood(
 
     def step(t: Any, emitted: Any, before: Any, moves: Any, sizes: Any) -> Any:
         joined = add(before.dimshuffle(0, 1, "x"), moves.dimshuffle("x", 0, 1))
-        after = add(_log_sum_over(joined, 1), emitted)
+        after = add(logsumexp(joined, 1), emitted)
         return switch(lt(t, sizes).dimshuffle(0, "x"), after, before)  # type: ignore[attr-defined]
 
     begin: Any = add(getitem(x, 0), first)
     whole, _ = reduce(
         step, [arange(1, time), getitem(x, slice(1, None))], begin, [moves, sizes], name="crf"
     )
-    return path - _log_sum_over(add(whole, last), 1)  # type: ignore[no-any-return]
+    return path - logsumexp(add(whole, last), 1)  # type: ignore[no-any-return]
 
 
 def crf_viterbi(
