@@ -42,6 +42,19 @@ def test_dense_maxout_and_prelu():
     np.testing.assert_allclose(c, np.where(x > 0, x, x * np.array([0.1, 0.7])[:, None]))
 
 
+def test_dense_layers_take_sparse_rows():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    rows = scipy_sparse.random(5, 3, 0.5, format="csr", random_state=0)
+    layer = nn.Sequential(nn.Dense(3, 2, bias=1.0, seed=0), T.tanh)
+    x = graphc.sparse.csr_matrix("x", dtype="float64")
+    w = layer[0].weights
+    f = graphc.function([x], [layer(x), T.grad(layer(x).sum(), w)], mode="numpy")
+    made, gradient = f(rows)
+    expected = np.tanh(rows.toarray() @ w.get_value() + 1)
+    np.testing.assert_allclose(made, expected, rtol=1e-12)
+    np.testing.assert_allclose(gradient, rows.toarray().T @ (1 - expected**2), rtol=1e-12)
+
+
 def test_convolutions_forwards_and_transposed():
     x = rng.normal(size=(2, 3, 7, 6))
     conv = nn.Conv2D(3, 4, 3, stride=2, border=1, bias=rng.normal(size=4), seed=0)

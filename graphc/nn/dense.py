@@ -57,7 +57,7 @@ class Dense(Layer):
 
     Notes
     -----
-    The input is (batch, inputs), or has more axes in front.
+    The input is (batch, inputs), or has more axes in front; it may be a sparse matrix.
 
     Examples
     --------

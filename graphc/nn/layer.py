@@ -15,6 +15,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.graph import toposort
 from graphc.core.node import Array, SharedVariable, Variable, describe, user_frames
+from graphc.core.packed import Packed
 from graphc.nn import states
 from graphc.nn.summaries import Call, Summary, summarise
 from graphc.ops.convert import as_variable
@@ -98,7 +99,7 @@ class Layer:
                 f"{self.name}: train={train!r} is not True or False",
                 "declare one expression for training and one for use", user_frames(),
             )  # fmt: skip
-        given = tuple(as_variable(x) for x in inputs)
+        given = tuple(x if isinstance(x, Packed) else as_variable(x) for x in inputs)
         made = self.expression(*given, train=train, **options)
         calls = _calls.get()
         if calls is not None:
@@ -328,7 +329,9 @@ def derived(seed: Any, place: int) -> Any:
 
 def as_shape(label: str, x: Variable, axes: int | None, axis: int, size: int, what: str) -> None:
     """Raise unless an input has a rank, where that is given, and a size along an axis."""
-    if axes is not None and x.ndim != axes or x.ndim < abs(axis):
+    if isinstance(x, Packed):
+        return  # its product with weights says what is wrong
+    if (axes is not None and x.ndim != axes) or x.ndim < abs(axis):
         wanted = f"{axes} axes" if axes is not None else f"{abs(axis)} axes or more"
         raise ShapeError(
             f"{label}: the input {describe(x)} has {x.ndim} axes, not {wanted}",
