@@ -79,6 +79,7 @@ def test_frozen_layers_are_not_trained_and_still_saved():
     (lambda: nn.Sequential(nn.Dense), "neither a layer nor a function"),
     (lambda: nn.Dense(2, 3)(T.constant(np.ones((1, 5)))), "5 features.*is for 2"),
     (lambda: nn.Dense(2, 3)(T.dmatrix(), train=1), "not True or False"),
+    (lambda: nn.Dense(2, 3)(T.dmatrix(), True), "by its name"),
     (lambda: nn.Conv2D(1, 1, 3)(T.dmatrix()), "2 axes, not 4"),
     (lambda: nn.Conv2D(4, 6, 3, groups=4), "6 filters can't be split into 4 groups"),
     (lambda: nn.Dropout(1.0), "not a probability below 1"),
@@ -303,6 +304,39 @@ def test_the_page_about_layers_does_what_it_says(capsys):
         assert f"`{name}`" in table or f"`nn.{name}`" in table or f"`{name}`" in text, name
     for module in (nn.losses, nn.metrics, nn.penalties):
         assert all(f"`{name}`" in table for name in module.__all__), module
+
+
+def test_a_summary_of_two_inputs():
+    first, second = nn.Conv2D(1, 2, 3, name="images"), nn.Dense(4, 2, name="words")
+
+    def network(x, z, train):
+        return first(x).mean((2, 3)) + second(z)
+
+    found = nn.Model(network, first=first, second=second).summary((1, 5, 5), (4,))
+    assert [(r.name, r.output, r.multiply_adds) for r in found.rows] == [
+        ("first images", (2, 3, 3), 162), ("second words", (2,), 8)
+    ]  # fmt: skip
+
+
+def test_files_are_readable_by_whom_the_user_s_mask_allows(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    path = nn.Dense(2, 3).save(tmp_path / "net.npz")
+    assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    layer = nn.Dense(2, 3, seed=0)
+    path = layer.save(tmp_path / "net.npz")
+    before = path.read_bytes()
+
+    def fail(*args, **arrays):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="no space"):
+        layer.save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_summary_needs_shapes():

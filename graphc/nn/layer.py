@@ -99,6 +99,11 @@ class Layer:
                 f"{self.name}: train={train!r} is not True or False",
                 "declare one expression for training and one for use", user_frames(),
             )  # fmt: skip
+        if any(isinstance(x, bool) for x in inputs):
+            raise ArgumentError(
+                f"{self.name}: True or False is no input", "give the switch by its name: "
+                "layer(x, train=True)", user_frames(),
+            )  # fmt: skip
         given = tuple(x if isinstance(x, Packed) else as_variable(x) for x in inputs)
         made = self.expression(*given, train=train, **options)
         calls = _calls.get()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,9 +66,9 @@ def write(path: str | Path, values: Mapping[str, Array]) -> Path:
     """Write arrays to a file, which appears when it is whole."""
     target = _with_ending(Path(path))
     plain = {k: np.ascontiguousarray(_storable(v)).reshape(v.shape) for k, v in values.items()}
-    handle, temporary = tempfile.mkstemp(prefix=target.name, dir=target.parent)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             if target.suffix == ".npz":
                 # By position, so that no name of a model meets a parameter of savez.
                 names = np.array(list(plain), dtype=np.str_)
@@ -77,9 +76,11 @@ def write(path: str | Path, values: Mapping[str, Array]) -> Path:
                 np.savez(file, names=names, **by_place)
             else:
                 file.write(_safetensors(target).save(plain))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     return target
 
