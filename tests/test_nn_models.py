@@ -184,6 +184,20 @@ def test_running_averages_follow_the_batches_and_are_used_after():
     np.testing.assert_allclose(used, expected, rtol=1e-10)
 
 
+def test_updates_go_with_givens():
+    norm, drop = nn.BatchNorm(2, factor=1.0), nn.Dropout(0.5, seed=0)
+    data = np.arange(12.0).reshape(6, 2)
+    x, k = T.dmatrix("x"), T.lscalar("k")
+    loss = drop(norm(x, train=True), train=True).sum()
+    step = graphc.function(
+        [k], loss, updates=nn.updates(loss), givens={x: graphc.shared(data)[3 * k : 3 * k + 3]},
+        mode="numpy",
+    )  # fmt: skip
+    step(1)
+    np.testing.assert_allclose(norm.running_mean.get_value(), data[3:].mean(0))
+    assert drop.stream.state.get_value()[1] == 1
+
+
 def test_a_batch_of_one_leaves_finite_averages():
     norm = nn.BatchNorm(2)
     x = T.dmatrix("x")

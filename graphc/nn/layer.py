@@ -289,7 +289,7 @@ class Layer:
 
     # --- what it looks like -----------------------------------------------------------
 
-    def summary(self, *input_shapes: Any, dtype: str | None = None, train: bool = False) -> Summary:
+    def summary(self, *input_shapes: Any, dtype: str | None = None) -> Summary:
         """A table of the layers: names, output shapes, parameters, multiply-adds, and the
         receptive field.
 
@@ -314,7 +314,7 @@ class Layer:
         1 layer                            8              6
         """
         with recorded() as calls:
-            return summarise(self, calls, input_shapes, dtype or dtypes.float_x(), train)
+            return summarise(self, calls, input_shapes, dtype or dtypes.float_x())
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}: {self.count:,} parameters>"

@@ -93,9 +93,7 @@ def _field(field: tuple[int, ...] | str | None) -> str:
     return field if isinstance(field, str) else "x".join(map(str, field))
 
 
-def summarise(
-    model: Any, calls: list[Call], shapes: Sequence[Any], dtype: str, train: bool
-) -> Summary:
+def summarise(model: Any, calls: list[Call], shapes: Sequence[Any], dtype: str) -> Summary:
     """Call the model with inputs of given sizes, and look at what it declares."""
     if not shapes or not all(isinstance(s, list | tuple) for s in shapes):
         raise ArgumentError(
@@ -106,7 +104,7 @@ def summarise(
     inputs = [
         Variable(TensorType(kind, (1, *shape)), name=f"input{k}") for k, shape in enumerate(shapes)
     ]
-    output = model(*inputs, train=train)
+    output = model(*inputs)
     sized = _sized(output, calls)
     paths = _paths(model)
     # A layer's row is that of its call; those of layers with others inside only hold together.
