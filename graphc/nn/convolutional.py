@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, user_frames
 from graphc.nn._initial import he_normal
-from graphc.nn.dense import Activation, along, bias_of
+from graphc.nn.dense import Activation, activation_of, along, bias_of
 from graphc.nn.layer import Layer, as_shape, derived
 from graphc.ops.conv import border_of
 from graphc.ops.convolutions import convolved, gradient_of_input, normal_border, so_many
@@ -26,13 +26,14 @@ class _Filters(Layer):
         stride: Any, border: Any, dilation: Any, groups: int, flip: bool, name: str | None,
     ) -> None:  # fmt: skip
         super().__init__(name)
-        self.channels, self.filters, self.activation = channels, filters, activation
+        self.channels, self.filters = channels, filters
+        self.activation = activation_of(self, activation)
         self.size = so_many(size, self.AXES, "size")
         self.stride = so_many(stride, self.AXES, "stride")
         self.dilation = so_many(dilation, self.AXES, "dilation")
         self.border, self.groups, self.flip = normal_border(border, self.AXES), groups, flip
         for what, n in (("channels", channels), ("filters", filters)):
-            if groups < 1 or n % groups:
+            if not isinstance(n, int) or n < 1 or groups < 1 or n % groups:
                 raise ArgumentError(
                     f"{self.name}: {n} {what} can't be split into {groups} groups",
                     at=user_frames(),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.core import dtypes
-from graphc.core.errors import DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError
 from graphc.core.node import Variable, describe, user_frames
 from graphc.nn._initial import glorot_uniform
 from graphc.nn.layer import Layer, as_shape
@@ -27,6 +27,16 @@ def bias_of(layer: Layer, bias: Any, size: int, dtype: str | None) -> Any:
     if isinstance(bias, Variable):
         return layer.parameter("bias", (size,), dtype=dtype, given=bias)
     return layer.parameter("bias", (size,), 0.0 if bias is True else bias, dtype=dtype)
+
+
+def activation_of(layer: Layer, function: Any) -> Activation | None:
+    """A layer's activation, which is a function."""
+    if function is not None and not callable(function):
+        raise ArgumentError(
+            f"{layer.name}: the activation {function!r} is not a function",
+            "such as T.tanh or T.nnet.relu", user_frames(),
+        )  # fmt: skip
+    return function  # type: ignore[no-any-return]
 
 
 class Dense(Layer):
@@ -75,7 +85,8 @@ class Dense(Layer):
         dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
-        self.inputs, self.units, self.activation = inputs, units, activation
+        self.inputs, self.units = inputs, units
+        self.activation = activation_of(self, activation)
         self.weights = self.parameter("weights", (inputs, units), init, seed, dtype, weights)
         self.bias = bias_of(self, bias, units, dtype)
 

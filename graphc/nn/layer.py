@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -105,11 +106,21 @@ class Layer:
                 "layer(x, train=True)", user_frames(),
             )  # fmt: skip
         given = tuple(x if isinstance(x, Packed) else as_variable(x) for x in inputs)
+        self._check_call(given, options)
         made = self.expression(*given, train=train, **options)
         calls = _calls.get()
         if calls is not None:
             calls.append(Call(self, given, made))
         return made
+
+    def _check_call(self, given: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        try:
+            inspect.signature(self.expression).bind(*given, train=True, **options)
+        except TypeError as error:
+            raise ArgumentError(
+                f"{self.name}: {len(given)} inputs and options {sorted(options)} are not what "
+                f"{type(self).__name__} takes: {error}", at=user_frames(),
+            ) from None  # fmt: skip
 
     def expression(self, *inputs: Any, train: bool, **options: Any) -> Variable:
         """What a call gives; layers define it."""
@@ -143,11 +154,8 @@ class Layer:
         if given is not None:
             return self._tied(name, shape, given, trained)
         kind = dtypes.float_x() if dtype is None else dtypes.canonical(dtype)
-        if callable(init):
-            value = init(shape, seed=seed)
-        else:
-            value = np.asarray(init)
-            value = np.broadcast_to(value, shape) if value.ndim == 0 else value
+        self._check_sizes(name, shape)
+        value = self._first(name, shape, init, seed)
         if np.shape(value) != tuple(shape):
             raise ShapeError(
                 f"{self.name}.{name}: the initial value has shape {np.shape(value)}, "
@@ -156,6 +164,24 @@ class Layer:
         made = shared(dtypes.convert(value, kind), f"{self.name}.{name}")
         self._enter(name, made, trained)
         return made
+
+    def _check_sizes(self, name: str, shape: tuple[int, ...]) -> None:
+        for n in shape:
+            if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+                raise ArgumentError(
+                    f"{self.name}.{name}: {n!r} in the shape {tuple(shape)} is no size",
+                    "sizes are positive integers, and given for each layer", user_frames(),
+                )  # fmt: skip
+
+    def _first(self, name: str, shape: tuple[int, ...], init: Any, seed: Any) -> Array:
+        """The first value."""
+        if isinstance(init, Variable | str) or init is None:
+            hint = "init is a function, a number or an array"
+            if isinstance(init, Variable):
+                hint += "; a variable of another layer is given as weights="
+            raise ArgumentError(f"{self.name}.{name}: init={init!r}", hint, user_frames())
+        value = np.asarray(init(shape, seed=seed) if callable(init) else init)
+        return np.broadcast_to(value, shape) if value.ndim == 0 else value
 
     def _enter(self, name: str, variable: SharedVariable, trained: bool) -> None:
         if name in self._own:
@@ -193,7 +219,7 @@ class Layer:
         """Take in a layer, whose parameters are listed as ``name.weights`` and so on."""
         if not isinstance(layer, Layer):
             raise ArgumentError(
-                f"{self.name}: {name} is a {type(layer).__name__}, not a layer", at=user_frames()
+                f"{self.name}: {name}={layer!r} is not a layer", at=user_frames()
             )
         if name in self._children:
             raise ArgumentError(f"{self.name}: there are two layers {name!r}", at=user_frames())
@@ -336,8 +362,9 @@ def as_shape(label: str, x: Variable, axes: int | None, axis: int, size: int, wh
     """Raise unless an input has a rank, where that is given, and a size along an axis."""
     if isinstance(x, Packed):
         return  # its product with weights says what is wrong
-    if (axes is not None and x.ndim != axes) or x.ndim < abs(axis):
-        wanted = f"{axes} axes" if axes is not None else f"{abs(axis)} axes or more"
+    least = axis + 1 if axis >= 0 else -axis
+    if (axes is not None and x.ndim != axes) or x.ndim < least:
+        wanted = f"{axes}" if axes is not None else f"{least} or more"
         raise ShapeError(
             f"{label}: the input {describe(x)} has {x.ndim} axes, not {wanted}",
             "x.reshape, x.dimshuffle and nn.Flatten change axes", user_frames(),

@@ -115,7 +115,10 @@ def pick(x: Variable, classes: Variable, what: str) -> Variable:
         )  # fmt: skip
     for m, n in zip(x.type.shape, classes.type.shape):
         if None not in (m, n) and m != n:
-            raise ShapeError(f"{what}({describe(x)}, {describe(classes)})", at=user_frames())
+            raise ShapeError(
+                f"{what}({describe(x)}, {describe(classes)}): {m} and {n} examples",
+                at=user_frames(),
+            )
     if x.ndim == 1:
         return getitem(x, classes)
     rows = x if x.ndim == 2 else reshape(x, [-1, dim(x, x.ndim - 1)])

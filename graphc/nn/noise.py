@@ -53,7 +53,7 @@ class Dropout(Layer):
         name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
-        if not 0 <= rate < 1:
+        if not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ArgumentError(
                 f"{self.name}: rate={rate!r} is not a probability below 1", at=user_frames()
             )

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ShapeError
-from graphc.core.node import Constant, Variable, describe, user_frames
+from graphc.core.node import Constant, Variable
 from graphc.nn.dense import along
 from graphc.nn.layer import Layer, as_shape
 from graphc.nn.notes import carrying
@@ -80,8 +79,6 @@ class BatchNorm(Layer):
 
     def expression(self, x: Variable, train: bool) -> Variable:
         as_shape(self.name, x, None, 1, self.channels, "channels")
-        if x.ndim < 2:
-            raise ShapeError(f"{self.name}: {describe(x)} has no channels", at=user_frames())
         axes = (0, *range(2, x.ndim))
         gain = 1.0 if self.gain is None else self.gain
         bias = 0.0 if self.bias is None else self.bias

@@ -79,6 +79,17 @@ def _scores(x: Any, what: str) -> Any:
     return cast(variable, dtypes.wide(dtypes.float_for(variable.dtype)))
 
 
+def same_size(what: str, first: tuple[Variable, int], second: tuple[Variable, int]) -> None:
+    """Raise if two axes that must agree have sizes that are known and differ."""
+    (x, a), (y, b) = first, second
+    m, n = x.type.shape[a], y.type.shape[b]
+    if None not in (m, n) and m != n:
+        raise ShapeError(
+            f"{what}: {describe(x)} has {m} along axis {a}, {describe(y)} has {n} along axis {b}",
+            at=user_frames(),
+        )
+
+
 def _integers(x: Any, ndim: int, what: str, shape: str) -> Any:
     variable = as_variable(x)
     if not dtypes.is_integer(variable.dtype):
@@ -136,6 +147,7 @@ def ctc(
     array([0.75])
     """
     x, y = _scores(scores, "ctc"), _integers(labels, 2, "ctc: labels", "(batch, length)")
+    same_size("ctc", (x, 1), (y, 0))
     time, batch, length = dim(x, 0), dim(x, 1), cast(dim(y, 1), "int64")
     times = _lengths(score_lengths, time, batch, "ctc: score_lengths")
     sizes = _lengths(label_lengths, length, batch, "ctc: label_lengths")
@@ -195,11 +207,15 @@ def _field(
             f"{what}: the transitions {describe(moves)} must be (tags, tags)",
             "transitions[i, j] is the score of j behind i", user_frames(),
         )  # fmt: skip
+    same_size(what, (x, 2), (moves, 0))
+    same_size(what, (x, 2), (moves, 1))
     ends = []
     for name, value in (("start", start), ("end", end)):
         v: Any = Constant(np.zeros(1), x.dtype) if value is None else as_variable(value)
         if v.ndim != 1:
             raise ShapeError(f"{what}: {name}={describe(v)} must be (tags,)", at=user_frames())
+        if value is not None:
+            same_size(what, (x, 2), (v, 0))
         ends.append(_finite(cast(v, x.dtype)))
     return _finite(x), _finite(moves), ends[0], ends[1]
 
@@ -244,6 +260,8 @@ def crf_log_likelihood(
     """
     x, moves, first, last = _field(scores, transitions, start, end, "crf_log_likelihood")
     y = cast(_integers(tags, 2, "crf_log_likelihood: tags", "(time, batch)"), "int64")
+    for axis in (0, 1):
+        same_size("crf_log_likelihood", (x, axis), (y, axis))
     time, batch, count = dim(x, 0), dim(x, 1), dim(x, 2)
     sizes = _lengths(lengths, time, batch, "crf_log_likelihood: lengths")
     rows: Any = arange(batch)
