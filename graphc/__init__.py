@@ -14,23 +14,7 @@ __version__ = "0.1.0.dev0"
 if not _path.isdir(_path.join(_path.dirname(__file__), "ops")):
     __path__.append(_path.dirname(_path.dirname(_path.abspath(__file__))))
 
-from graphc import (
-    compile,
-    data,
-    gof,
-    gradient,
-    initial,
-    optim,
-    pickling,
-    printing,
-    random,
-    recurrent,
-    sandbox,
-    scalar,
-    scan_module,
-    sparse,
-    tensor,
-)
+from graphc import compile, gradient, pickling, random, sparse, tensor
 from graphc.absent import lookup as _lookup
 from graphc.api import clone, function
 from graphc.arguments import In, Out
@@ -53,14 +37,19 @@ from graphc.repeated import each, loop
 from graphc.sharing import _asarray, shared  # noqa: F401  (a name that Theano has)
 from graphc.subgraphs import OpFromGraph, elementwise
 
-__getattr__ = _lookup("graphc", globals())
+# Modules that are imported when a program first asks for them.
+_LATER = (
+    "data", "gof", "initial", "nn", "optim", "printing", "recurrent", "sandbox", "scalar",
+    "scan_module",
+)  # fmt: skip
+__getattr__ = _lookup("graphc", globals(), _LATER)
 
 __all__ = [
     "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
     "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "initial", "jacobian",
-    "optim", "data",
+    "optim", "data", "nn",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
     "ifelse", "loop", "each", "recurrent",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 _OWN_OP = "graphc.as_op for a NumPy function, or graphc.Op (docs/user-ops.md)"
@@ -53,15 +54,23 @@ ABSENT: Mapping[str, str] = {
 }
 
 
-def lookup(module: str, names: Mapping[str, Any]) -> Callable[[str], Any]:
-    """A module's ``__getattr__``: an error that says what to use, or which names are near."""
+def lookup(
+    module: str, names: Mapping[str, Any], later: Collection[str] = ()
+) -> Callable[[str], Any]:
+    """A module's ``__getattr__``: an error that says what to use, or which names are near.
+
+    Sub-modules in `later` are imported when they are asked for.
+    """
 
     def missing(name: str) -> Any:
+        if name in later:
+            return importlib.import_module(f"{module}.{name}")
         path = f"{module}.{name}".removeprefix("graphc.")
         if path in ABSENT:
             hint = f" on purpose; use {ABSENT[path]}"
         else:
-            near = difflib.get_close_matches(name, names, 3)
+            known = [n for n in (*names, *later) if not n.startswith("_")]
+            near = difflib.get_close_matches(name, known, 3)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise AttributeError(f"{module} has no {name!r}{hint}")
 

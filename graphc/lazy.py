@@ -7,17 +7,11 @@ from typing import Any
 from graphc.core.errors import ShapeError
 from graphc.core.graph import Graph, Interner
 from graphc.core.node import Array
-from graphc.ops.choice import is_choice
 from graphc.passes.branching import CHOICES, make_lazy
-from graphc.passes.loop_bodies import again, all_nodes, imported, rebuild
+from graphc.passes.loop_bodies import again, imported, rebuild
 from graphc.passes.rewrite import rewrite
 from graphc.passes.specialise import size_numbers, specialise
 from graphc.runtime.reference import evaluate
-
-
-def has_choices(graph: Graph) -> bool:
-    """Whether anything is chosen, in loops, too."""
-    return any(is_choice(v) for v in all_nodes(graph.roots))
 
 
 class LazyGraphs:

@@ -15,7 +15,8 @@ import numpy as np
 from graphc.core.errors import ShapeError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe
-from graphc.lazy import LazyGraphs, has_choices
+from graphc.ops.choice import is_choice
+from graphc.passes.loop_bodies import all_nodes
 from graphc.runtime.reference import evaluate
 from graphc.runtime.timed import NodeClock
 
@@ -66,6 +67,18 @@ class Program(Protocol):
         ...
 
 
+def has_choices(graph: Graph) -> bool:
+    """Whether anything is chosen, in loops, too."""
+    return any(is_choice(v) for v in all_nodes(graph.roots))
+
+
+def lazy_graphs(graph: Graph) -> Any:
+    """Of a graph with choices, those whose sides are lazy; needs passes, imported with it."""
+    from graphc.lazy import LazyGraphs
+
+    return LazyGraphs(graph)
+
+
 class NumpyProgram:
     """Interprets the graph; updates happen after all outputs are computed, all or none."""
 
@@ -73,7 +86,7 @@ class NumpyProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options
-        self.lazy = LazyGraphs(graph) if has_choices(graph) else None
+        self.lazy = lazy_graphs(graph) if has_choices(graph) else None
         self.clock = NodeClock()
         self._evaluate = self.clock.evaluate if options.profile else evaluate
 

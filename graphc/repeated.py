@@ -11,9 +11,7 @@ import numpy as np
 from graphc.compiled import Function
 from graphc.core.errors import ArgumentError, GraphError, ShapeError
 from graphc.core.node import Array, TensorType, Variable, user_frames
-from graphc.native import NativeProgram
 from graphc.program import results_of
-from graphc.runtime.repeat import Repeat, fits
 
 
 class Each:
@@ -180,6 +178,10 @@ class _Loop:
 
     def _call_natively(self, t: int) -> tuple[int, bool]:
         """As many calls as go in one native loop; by which row that got, and whether it ended."""
+        # What compiles is imported with the first function that does.
+        from graphc.native import NativeProgram
+        from graphc.runtime.repeat import Repeat, fits
+
         program = self.function.program
         if not isinstance(program, NativeProgram) or self.function._declaration.states:
             return t, False
