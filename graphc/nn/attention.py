@@ -10,7 +10,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Constant, Variable, describe, user_frames
 from graphc.gradient import disconnected_grad
-from graphc.initial import glorot_uniform
+from graphc.initial import xavier_uniform
 from graphc.nn.layer import Layer, as_shape, derived
 from graphc.ops.contractions import matmul
 from graphc.ops.convert import as_variable
@@ -125,7 +125,7 @@ class AdditiveAttention(Layer):
     reach = "all"
 
     def __init__(
-        self, query: int, key: int, units: int, init: Any = glorot_uniform, seed: Any = None,
+        self, query: int, key: int, units: int, init: Any = xavier_uniform, seed: Any = None,
         dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
@@ -197,7 +197,7 @@ class MultiHeadAttention(Layer):
 
     def __init__(
         self, size: int, heads: int, memory: int | None = None, causal: bool = False,
-        bias: bool = True, init: Any = glorot_uniform, seed: Any = None,
+        bias: bool = True, init: Any = xavier_uniform, seed: Any = None,
         dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)

@@ -8,7 +8,7 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, DTypeError, ShapeError
 from graphc.core.node import Variable, describe, user_frames
-from graphc.initial import glorot_uniform
+from graphc.initial import xavier_uniform
 from graphc.nn.layer import Layer, as_shape
 from graphc.ops.elementwise import add, mul
 from graphc.ops.index import getitem
@@ -81,7 +81,7 @@ class Dense(Layer):
 
     def __init__(
         self, inputs: int, units: int, activation: Activation | None = None,
-        init: Any = glorot_uniform, bias: Any = True, weights: Any = None, seed: Any = None,
+        init: Any = xavier_uniform, bias: Any = True, weights: Any = None, seed: Any = None,
         dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
@@ -125,7 +125,7 @@ class Maxout(Layer):
     reach = staticmethod(Dense.reach)
 
     def __init__(
-        self, inputs: int, units: int, pieces: int = 2, init: Any = glorot_uniform,
+        self, inputs: int, units: int, pieces: int = 2, init: Any = xavier_uniform,
         bias: Any = True, weights: Any = None, seed: Any = None, dtype: str | None = None,
         name: str | None = None,
     ) -> None:  # fmt: skip
@@ -210,7 +210,7 @@ class Embedding(Layer):
     """
 
     def __init__(
-        self, entries: int, size: int, init: Any = glorot_uniform, weights: Any = None,
+        self, entries: int, size: int, init: Any = xavier_uniform, weights: Any = None,
         seed: Any = None, dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
