@@ -5,26 +5,24 @@ import scipy.sparse
 
 # Theano's names that are ours, with the module in which they are here.
 SAME_IN_THEANO = set(
-    """add and_ arccos arccosh arcsin arcsinh arctan arctan2 arctanh cast ceil clip cos cosh eq
-    erf erfc exp exp2 expm1 floor ge gt int_div inv invert isinf isnan le log log10 log1p log2
-    lt maximum minimum mod mul neg neq or_ pow_ round sgn sin sinh sqr sqrt sub switch tan tanh
-    true_div trunc xor allclose deg2rad erfcinv erfinv gamma gammaln isclose psi rad2deg
-    tri_gamma abs_ angle complex complex_from_polar conj imag real all any argmax argmin max
-    mean min norm prod ptp std sum var argsort sort dimshuffle flatten reshape shape
+    """add and_ arccos arccosh arcsin arcsinh arctan arctan2 arctanh cast ceil clip cos cosh
+    eq erf erfc exp exp2 expm1 floor ge gt int_div inv invert isinf isnan le log log10 log1p
+    log2 lt maximum minimum mod mul neg neq or_ round sgn sin sinh sqr sqrt sub switch tan
+    tanh true_div trunc xor allclose deg2rad erfcinv erfinv gamma gammaln isclose psi
+    rad2deg tri_gamma abs_ angle complex complex_from_polar conj imag real all any argmax
+    argmin max mean min prod ptp std sum var argsort sort flatten reshape shape
     shape_padaxis shape_padleft shape_padright transpose addbroadcast patternbroadcast
-    specify_shape swapaxes unbroadcast alloc broadcast_like fill ones ones_like zeros zeros_like
-    arange eye identity_like stacklists as_tensor_variable concatenate join stack roll split
-    tile inc_subtensor set_subtensor take choose nonzero nonzero_values diag diagonal trace tri
-    tril triu dot outer batched_dot batched_tensordot tensordot binary_crossentropy
+    specify_shape swapaxes unbroadcast alloc fill ones ones_like zeros zeros_like arange eye
+    identity_like stacklists as_tensor_variable concatenate join stack roll split tile
+    inc_subtensor set_subtensor take choose nonzero nonzero_values diag diagonal tri tril
+    triu dot outer batched_dot batched_tensordot tensordot binary_crossentropy
     categorical_crossentropy elu hard_sigmoid sigmoid_binary_crossentropy softmax_with_bias
     softsign conv2d pool_2d eig eigh qr svd det pinv crossentropy_categorical_1hot
     crossentropy_softmax_1hot crossentropy_softmax_1hot_with_bias
     crossentropy_softmax_argmax_1hot_with_bias alloc_diag expm extract_diag kron matrix_dot
-    matrix_power tensorinv batch_normalization batch_normalization_test
-    batch_normalization_train cholesky eigvalsh lstsq solve solve_lower_triangular
-    solve_triangular solve_upper_triangular largest max_and_argmax smallest to_one_hot
-    conv2d_transpose conv3d conv3D images2neibs neibs2images pool_3d
-    max_pool_2d_same_size""".split()
+    matrix_power tensorinv batch_normalization cholesky eigvalsh lstsq solve
+    solve_lower_triangular solve_upper_triangular largest max_and_argmax smallest
+    conv2d_transpose conv3d images2neibs neibs2images pool_3d max_pool_2d_same_size""".split()
 )
 THEANO = {
     "sigmoid": "T.nnet.sigmoid", "softplus": "T.nnet.softplus", "softmax": "T.nnet.softmax",
@@ -42,7 +40,10 @@ THEANO = {
     "irfft": "T.fft.irfft", "flatnonzero": "T.flatnonzero",
     "topk": "T.sort.topk", "argtopk": "T.sort.argtopk",
     "topk_and_argtopk": "T.sort.topk_and_argtopk", "selu": "T.nnet.selu",
-    "max_pool_2d": "T.signal.downsample.max_pool_2d",
+    "pow_": "T.pow", "dimshuffle": "x.dimshuffle", "norm": "x.norm", "trace": "T.nlinalg.trace",
+    "to_one_hot": "T.extra_ops.to_one_hot",
+    "batch_normalization_test": "T.nnet.bn.batch_normalization_test",
+    "batch_normalization_train": "T.nnet.bn.batch_normalization_train",
     "confusion_matrix": "T.nnet.confusion_matrix",
     **{
         name: f"T.nnet.abstract_conv.{name}" for name in (
