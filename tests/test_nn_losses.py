@@ -294,10 +294,11 @@ def test_penalties_and_constraints():
     assert both == pytest.approx(0.25 * np.abs(w).sum() + 0.375 * (w**2).sum())
     updates = [(layer.weights, layer.weights * 10), (layer.bias, layer.bias + 5)]
     pairs = nn.penalties.constrained(
-        updates, {layer.weights: lambda v: nn.penalties.max_norm(v, 2.0)}
+        updates, {layer.weights: lambda v: nn.penalties.within_norm(v, 2.0)}
     )
     graphc.function([], updates=pairs, mode="numpy")()
     np.testing.assert_allclose(np.linalg.norm(layer.weights.get_value(), axis=0), 2.0)
     assert (layer.bias.get_value() == 5).all()
-    with pytest.raises(ArgumentError, match="no update"):
+    with pytest.raises(ArgumentError, match="constrained: .*bias.* is not among the updates"):
         nn.penalties.constrained(updates[:1], {layer.bias: abs})
+    assert value(nn.penalties.l1(np.array([[1.0, -2.0], [3.0, 0.0]]))) == 6  # one array, no list
