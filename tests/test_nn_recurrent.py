@@ -190,6 +190,16 @@ def test_recurrent_dropout_thins_the_recurrent_product_only(kind):
             np.testing.assert_allclose(a[n], b[0], rtol=1e-10)
 
 
+def test_draws_of_ragged_sequences_are_averaged():
+    layer = nn.RNN(INPUTS, 8, lambda z: z, last=True, recurrent_dropout=0.5, seed=0)
+    x, lengths = sequences(), np.array([2, 1, 0])  # a draw enters linearly: the mean is unbiased
+    mean, variance = nn.monte_carlo(layer, x, 4000, lengths=lengths)
+    a, b, c = values(mean, variance, layer(x, lengths=lengths))
+    np.testing.assert_allclose(a, c, atol=0.15)
+    # The first step starts from zeros, which have nothing to leave out.
+    assert (b[0] > 0.1).all() and (b[1:] < 1e-20).all()
+
+
 # --- parameters -----------------------------------------------------------------------
 
 
