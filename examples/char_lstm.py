@@ -10,6 +10,7 @@ smoothing) of the same training text, on held-out paragraphs: it needs fewer bit
 
 import time
 from collections import Counter
+from functools import partial
 from pydoc_data.topics import topics
 
 import numpy as np
@@ -76,7 +77,8 @@ def main():
     print(f"{len(train)} characters to learn from, {len(test)} held out, {size} different ones")
 
     # From a character's embedding through the LSTM to the next character's logits.
-    embedding = nn.Embedding(size, 48, graphc.initial.normal, seed=0)
+    wide = partial(graphc.initial.normal, deviation=0.25)
+    embedding = nn.Embedding(size, 48, wide, seed=0)
     lstm, top = nn.LSTM(48, UNITS, seed=1), nn.Dense(UNITS, size, init=0.0)
     model = nn.Sequential(embedding, lstm, top)
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphc import recurrent
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Array, Constant, SharedVariable, Variable, describe, user_frames
@@ -22,6 +21,7 @@ from graphc.ops.elementwise import lt, mul
 from graphc.ops.index import getitem
 from graphc.ops.make import arange
 from graphc.ops.shape import dim, dimshuffle
+from graphc.recurrent import state
 
 States = tuple[Variable, ...]
 
@@ -184,7 +184,7 @@ class Recurrent(Layer):
         piece by piece, with gradients that end where a piece begins.
         """
         return tuple(
-            recurrent.state(batch, self.units, self.kind, f"{self.name}.{what}")
+            state(batch, self.units, self.kind, f"{self.name}.{what}")
             for what in self.STATES
         )
 

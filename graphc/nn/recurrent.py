@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from graphc import recurrent
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, user_frames
 from graphc.nn.containers import Parallel
 from graphc.nn.dense import Activation, activation_of
 from graphc.nn.recurrence import Recurrent, States
 from graphc.ops.elementwise import tanh
+from graphc.recurrent import gru, gru_step, lstm, lstm_step, rnn, rnn_step
 
 
 class RNN(Recurrent):
@@ -48,10 +48,10 @@ class RNN(Recurrent):
         self.activation: Any = activation_of(self, activation)
 
     def _step(self, row: Variable, *states: Variable, kept: Any) -> States:
-        return (recurrent.rnn_step(row, *states, self.matrices, self.activation, kept),)
+        return (rnn_step(row, *states, self.matrices, self.activation, kept),)
 
     def _run(self, x: Variable, start: list[Any], options: dict[str, Any]) -> list[Variable]:
-        return [recurrent.rnn(x, self.matrices, *start, activation=self.activation, **options)]
+        return [rnn(x, self.matrices, *start, activation=self.activation, **options)]
 
 
 class LSTM(Recurrent):
@@ -115,10 +115,10 @@ class LSTM(Recurrent):
         return {**super().matrices, **more}
 
     def _step(self, row: Variable, *states: Variable, kept: Any) -> States:
-        return recurrent.lstm_step(row, *states, self.matrices, kept)
+        return lstm_step(row, *states, self.matrices, kept)
 
     def _run(self, x: Variable, start: list[Any], options: dict[str, Any]) -> list[Variable]:
-        return list(recurrent.lstm(x, self.matrices, (start[0], start[1]), **options))
+        return list(lstm(x, self.matrices, (start[0], start[1]), **options))
 
 
 class GRU(Recurrent):
@@ -172,10 +172,10 @@ class GRU(Recurrent):
         return {**super().matrices, **more}
 
     def _step(self, row: Variable, *states: Variable, kept: Any) -> States:
-        return (recurrent.gru_step(row, *states, self.matrices, kept),)
+        return (gru_step(row, *states, self.matrices, kept),)
 
     def _run(self, x: Variable, start: list[Any], options: dict[str, Any]) -> list[Variable]:
-        return [recurrent.gru(x, self.matrices, *start, **options)]
+        return [gru(x, self.matrices, *start, **options)]
 
 
 class Bidirectional(Parallel):
