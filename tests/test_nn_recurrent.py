@@ -137,6 +137,16 @@ def test_stacks_pass_on_where_sequences_end():
     assert not np.allclose(a[1], whole[1])
 
 
+def test_sequences_and_states_of_other_dtypes_are_promoted():
+    x = sequences()
+    for initial_ in (False, 0.5):
+        layer = nn.LSTM(INPUTS, UNITS, dtype="float32", initial=initial_, seed=0)
+        states = (np.zeros(UNITS), np.zeros((BATCH, UNITS), "float32"))
+        made = [layer(x), layer(x.astype("float32")), layer(x.astype("int32")),
+                layer(x.astype("float32"), initial=states)]  # fmt: skip
+        assert [v.dtype for v in values(*made)] == ["float64", "float32", "float32", "float64"]
+
+
 # --- states that live on, dropout -----------------------------------------------------
 
 
@@ -269,7 +279,9 @@ MISTAKES = {
     "1 initial states, and LSTM has 2: h, c": lambda: pair(X, initial=np.zeros(3)),
     "is not for 3 units": lambda: layer(X, initial=np.zeros((2, 4))),
     "1 states of a step, and LSTM has 2": lambda: pair.step(X[:, 0], np.zeros((2, 3))),
-    "carry=True needs a layer that reads forwards": lambda: layer(X, carry=True),
+    "carry=True needs a layer that reads forwards": lambda: nn.GRU(4, 3, initial=True)(
+        X, carry=True  # what is learnt is not carried on
+    ),
     "shared variables as initial=": lambda: layer(X, initial=np.zeros(3), carry=True),
     "takes a recurrent layer that reads forwards": lambda: nn.Bidirectional(layer, nn.GRU(4, 3)),
     "both with the same last=": lambda: nn.Bidirectional(

@@ -207,8 +207,8 @@ class Recurrent(Layer):
         y = getitem(found[0], -1) if self.last else dimshuffle(self._turned(found[0]), 1, 0, 2)
         if not carry:
             return y
-        kept = self._listed(initial)
-        if self.backwards or not all(isinstance(s, SharedVariable) for s in kept or [None]):
+        kept = [None] if initial is None else self._listed(initial)
+        if self.backwards or not all(isinstance(s, SharedVariable) for s in kept):
             raise ArgumentError(
                 f"{self.name}: carry=True needs a layer that reads forwards, and shared variables "
                 "as initial=", "make them with layer.shared_states(batch)", user_frames(),

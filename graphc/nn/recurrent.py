@@ -101,7 +101,7 @@ class LSTM(Recurrent):
         self, inputs: int, units: int, forget_bias: float = 1.0, peepholes: bool = False,
         bias: Any = True, **options: Any,
     ) -> None:  # fmt: skip
-        if bias is True and isinstance(units, int):
+        if bias is True and isinstance(units, int | np.integer):
             bias = np.repeat([0.0, forget_bias, 0.0, 0.0], max(units, 0))
         super().__init__(inputs, units, bias=bias, **options)
         self.peepholes: Any = None

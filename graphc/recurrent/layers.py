@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.looping import scan
 from graphc.ops.broadcast import alloc, zeros
 from graphc.ops.convert import as_variable
-from graphc.ops.elementwise import neq, switch, tanh
+from graphc.ops.elementwise import cast, neq, switch, tanh
 from graphc.ops.index import getitem
 from graphc.ops.join import concatenate
 from graphc.ops.shape import dim, expand_axes
@@ -224,8 +225,11 @@ def _over(
     """The states after each step, a variable for each of them."""
     x = as_variable(x)
     _check(kind, x, parameters, options)
+    given = [None if v is None else as_variable(v) for v in initials]
+    met = [x, *parameters.values(), *(v for v in given if v is not None)]
+    dtype = dtypes.promote([v.dtype for v in met])  # that of the states after a step
     batch, units = dim(x, 1), dim(parameters["U"], 0)
-    start = [_initial(kind, v, batch, units, parameters["U"].dtype) for v in initials]
+    start = [_initial(kind, v, batch, units, dtype) for v in given]
     rows = [x]
     if mask is not None:
         mask = as_variable(mask)
@@ -279,18 +283,19 @@ def _check(kind: str, x: Variable, parameters: Parameters, options: dict[str, An
         )  # fmt: skip
 
 
-def _initial(kind: str, value: Any, batch: Variable, units: Variable, dtype: str) -> Variable:
+def _initial(
+    kind: str, value: Variable | None, batch: Variable, units: Variable, dtype: str
+) -> Variable:
     if value is None:
         return zeros((batch, units), dtype)
-    value = as_variable(value)
     if value.ndim == 1:
-        return alloc(value, batch, units)
+        return alloc(cast(value, dtype), batch, units)
     if value.ndim != 2:
         raise ShapeError(
             f"{kind}: the initial state {describe(value)} has {value.ndim} axes",
             "it is (batch, units), or (units,) for the whole batch", value.where or user_frames(),
         )  # fmt: skip
-    return value
+    return cast(value, dtype)
 
 
 def state(
