@@ -9,9 +9,15 @@ from graphc.train.fitting import Run, fit
 from graphc.train.history import History
 from graphc.train.judging import evaluate, predict
 from graphc.train.nonfinite import NonFiniteError
+from graphc.train.rates import RateTest, find_learning_rate
+from graphc.train.searching import grid_search, random_search
+from graphc.train.spaces import choice, integers, log_integers, log_uniform, uniform
 from graphc.train.task import Task
+from graphc.train.trials import SearchError, Trial, Trials
 
 __all__ = [
-    "CheckpointError", "CheckpointWarning", "Figure", "History", "NonFiniteError", "Run",
-    "RunFolder", "Task", "evaluate", "fit", "predict",
+    "CheckpointError", "CheckpointWarning", "Figure", "History", "NonFiniteError", "RateTest",
+    "Run", "RunFolder", "SearchError", "Task", "Trial", "Trials", "choice", "evaluate",
+    "find_learning_rate", "fit", "grid_search", "integers", "log_integers", "log_uniform",
+    "predict", "random_search", "uniform",
 ]  # fmt: skip

@@ -210,14 +210,9 @@ class Run:
         row |= {} if rate is None else {"rate": rate}
         names = ["loss", *self.task.figures]
         row |= _scalars(zip(names, self.sums.figure_values()))
-        if self.validation is not None:
-            found = evaluate(self.task, self.validation, self.batches.settings.size)
-            row |= _scalars((f"validation {k}", v) for k, v in found.items())
+        with self.task.averaged():
+            self._judge(row)
         self.sums = Sums(self.task.figures.values())
-        self.history.append(row)
-        if self.monitor.see(row, self.epoch):
-            self.history.best = self.epoch
-            self._keep_best()
         self.progress.epoch(row)
         for hook in self.hooks:
             if callable(hook):
@@ -226,11 +221,23 @@ class Run:
         if self.interrupts.caught is not None:
             self._interrupted()
 
+    def _judge(self, row: dict[str, float]) -> None:
+        """Add the figures of the validation rows, and keep the values if they are the best."""
+        if self.validation is not None:
+            found = evaluate(self.task, self.validation, self.batches.settings.size)
+            row |= _scalars((f"validation {k}", v) for k, v in found.items())
+        self.history.append(row)
+        if self.monitor.see(row, self.epoch):
+            self.history.best = self.epoch
+            self._keep_best()
+
     def _end(self) -> None:
         self.history.stopped = self.ended
         if self.ended is not None:
             self.progress.say(f"stopped: {self.ended}")
         self._take_snapshot()  # which finds parameters that the last step has spoilt
+        if self.task.average is not None and self.task.average.count.get_value():
+            self.task.average.store()
         values = {k: v.get_value() for k, v in self.task.named().items()}
         if self.folder is not None:
             self.folder.write_values("last", values)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +17,11 @@ from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.inspect import dprint
 from graphc.nn import notes
-from graphc.nn.layer import Layer
+from graphc.nn.layer import Layer, recorded
+from graphc.nn.summaries import Call
 from graphc.ops.convert import as_variable
 from graphc.ops.reduce import mean
-from graphc.optim import adam, counter
+from graphc.optim import Average, adam, counter
 from graphc.passes.autodiff import grad
 from graphc.train.figures import Figure, as_figure
 
@@ -56,7 +58,8 @@ class Task:
         What `predict` returns, from the model's output; the output itself by default.
     optimiser : callable
         ``optimiser(loss or gradients, params, learning_rate)``, such as ``optim.adam``; with
-        ``functools.partial`` for its further options.
+        ``functools.partial`` for its further options. With `optim.Averaged`, `fit` judges, keeps
+        and leaves averages of the weights.
     learning_rate : float, callable or None
         A number is kept in `rate`, a shared variable that may be changed between steps. A function
         of the number of the step, a variable, is a schedule. None leaves it to the optimiser.
@@ -109,12 +112,14 @@ class Task:
                 "give a function of the model's output and the targets, nn.losses.cross_entropy",
                 user_frames(),
             )
-        self.output = _called(model, self.inputs, True), _called(model, self.inputs, False)
+        made = [_recorded(model, self.inputs, train) for train in (True, False)]
+        self.output, self.calls = zip(*made)
         self.losses = tuple(self._loss_of(loss, output) for output in self.output)
         self.params = self._listed(params)
         self.steps, counting = counter("steps")
         self.rate = self._rate(learning_rate)
         self.updates = self._updates(optimiser, gradients) + counting
+        self.average: Average | None = getattr(optimiser, "average", None)
         self.updates += notes.updates(self.losses[0])
         self.figures = {name: as_figure(name, given) for name, given in (figures or {}).items()}
         self._outputs = outputs
@@ -151,6 +156,15 @@ class Task:
             loss = gradients(grad(loss, self.params))
         given = () if self.rate is None else (self.rate,)
         return list(optimiser(loss, self.params, *given))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block, parameters have the averages of an `optim.Averaged`, if there are."""
+        if self.average is None or not self.average.count.get_value():
+            yield
+        else:
+            with self.average.swapped():
+                yield
 
     def parts(self, train: bool) -> list[Variable]:
         """What the figures need of a batch, in order."""
@@ -241,6 +255,12 @@ def _leaves(given: Any, what: str) -> list[Variable]:
 
 def _several(output: Any) -> Sequence[Any]:
     return output if isinstance(output, list | tuple) else (output,)
+
+
+def _recorded(model: Any, inputs: Iterable[Variable], train: bool) -> tuple[Any, list[Call]]:
+    """The model's output, and the calls of layers that made it."""
+    with recorded() as calls:
+        return _called(model, inputs, train), calls
 
 
 def _called(model: Any, inputs: Iterable[Variable], train: bool) -> Any:
