@@ -78,7 +78,8 @@ class RateTest:
                          label=f"{self.rule}: {self.suggestion:.2g}")  # fmt: skip
         low, high = self.smoothed.min(), self.smoothed[: max(len(self.smoothed) // 2, 1)].max()
         room = 0.15 * (high - low) or 0.5
-        axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - room, high + room))
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        axes.set_ylim(low - room, high + room)
         axes.legend()
         if title is not None:
             axes.set_title(title)
@@ -228,7 +229,8 @@ def _test(
         if over:
             break
     if not losses:
-        raise problem(f"find_learning_rate: after a step with {number(rates[0])}, the loss is {loss}",
+        first = number(rates[0])
+        raise problem(f"find_learning_rate: after a step with {first}, the loss is {loss}",
                       "begin with a lower rate")  # fmt: skip
     made = np.array(losses), np.array(smoothed)
     return RateTest(rates[: len(losses)], *made, rule, over)

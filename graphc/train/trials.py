@@ -111,7 +111,7 @@ class Trials:
         """
         if not self.trials or self._rank(self.trials[0])[0]:
             errors = {t.error.splitlines()[0]: None for t in self.trials if t.error}
-            told = "; ".join(list(errors)[:3]) or "they gave NaN" if self.trials else "there is none"
+            told = "; ".join(list(errors)[:3]) or "they are NaN"
             raise SearchError(f"none of {len(self.trials)} trials has a score: {told}",
                               "call the objective by hand, objective(**found.trials[0].arguments)",
                               user_frames())  # fmt: skip
