@@ -9,6 +9,9 @@ from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Variable, describe, user_frames
 from graphc.nn.containers import Part, call, take
 from graphc.nn.layer import Layer
+from graphc.ops.convert import as_variable
+from graphc.ops.join import stack
+from graphc.ops.reduce import mean
 
 
 class Average(Layer):
@@ -45,11 +48,13 @@ class Average(Layer):
 
     def expression(self, *inputs: Variable, train: bool, **options: Any) -> Variable:
         made = [call(model, *inputs, train=train, **options) for model in self.models]
-        return mean_of(self.name, [self.of(v) for v in made] if self.of is not None else made)
+        taken = made if self.of is None else [as_variable(self.of(v)) for v in made]
+        return mean(stacked(self.name, taken), axis=0)
 
 
-def mean_of(label: str, values: list[Variable]) -> Variable:
-    """The mean of several expressions of one shape."""
+def stacked(label: str, values: list[Variable]) -> Variable:
+    """Several expressions of one shape along a new first axis. Stacks don't broadcast: results
+    of different shapes are errors when they are computed, where they aren't known before."""
     first, *others = values
     for k, v in enumerate(others, 1):
         unequal = (None not in (m, n) and m != n for m, n in zip(v.type.shape, first.type.shape))
@@ -58,7 +63,4 @@ def mean_of(label: str, values: list[Variable]) -> Variable:
                 f"{label}: model {k} gives {describe(v)}, and model 0 {describe(first)}",
                 "models of one ensemble give results of one shape", user_frames(),
             )  # fmt: skip
-    total: Any = first
-    for v in others:
-        total = total + v
-    return total / len(values)  # type: ignore[no-any-return]
+    return stack(values)

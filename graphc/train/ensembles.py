@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 from graphc.compiled import Function
@@ -11,11 +12,10 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.graph import substitute
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
-from graphc.nn.ensembles import mean_of
+from graphc.nn.ensembles import stacked
 from graphc.nn.layer import Layer
-from graphc.ops.elementwise import cast, exp, log, maximum
 from graphc.ops.nnet import logsoftmax, one_hot
-from graphc.ops.reduce import argmax
+from graphc.ops.reduce import argmax, logsumexp, mean
 from graphc.ops.shape import dim
 from graphc.train.task import Task
 
@@ -120,22 +120,22 @@ class Ensemble(Task):
         return substitute(made, dict(zip(member.inputs, self.inputs)))
 
     def _joined(self, outputs: list[Variable]) -> Variable:
-        mean_of("Ensemble", outputs)  # which raises where shapes differ
+        together = stacked("Ensemble", outputs)
         if self.by == "mean":
-            return mean_of("Ensemble", outputs)
+            return mean(together, axis=0)
         for v in outputs:
             if v.ndim < 2 or dtypes.is_discrete(v.dtype):
                 raise ShapeError(
                     f"Ensemble: by={self.by!r} is for scores of classes, not {describe(v)}",
                     "outputs are (rows, classes); by='mean' takes all others", user_frames(),
                 )  # fmt: skip
+        last = together.ndim - 1
         if self.by == "vote":
-            votes = [one_hot(argmax(v, axis=v.ndim - 1), dim(v, v.ndim - 1)) for v in outputs]
-            return cast(mean_of("Ensemble", votes), outputs[0].dtype)
+            votes = one_hot(argmax(together, axis=last), dim(together, last), together.dtype)
+            return mean(votes, axis=0)
         # Scores that a softmax turns into the mean of the members' probabilities.
-        logs: list[Any] = [logsoftmax(v, axis=v.ndim - 1) for v in outputs]
-        top: Any = reduce(maximum, logs)
-        return top + log(mean_of("Ensemble", [exp(v - top) for v in logs]))  # type: ignore[no-any-return, operator]
+        logs: Any = logsoftmax(together, axis=last)
+        return logsumexp(logs, axis=0) - math.log(len(outputs))  # type: ignore[no-any-return]
 
     def _loss(self, columns: list[Any], joined: list[Variable]) -> Variable:
         """The first member's loss of the joint output; of a vote, the mean of all losses."""
@@ -147,7 +147,7 @@ class Ensemble(Task):
         for member in self.members:
             known = dict(zip(member.inputs + member.targets, self.inputs + self.targets))
             found += substitute([member.losses[1]], known)
-        return mean_of("Ensemble", found)
+        return mean(stacked("Ensemble", found), axis=0)
 
     @cached_property
     def step(self) -> Function:

@@ -59,7 +59,7 @@ def in_processes(
                 yield from _one_by_one(call, suspects, lost)
                 suspects, pool = [], _pool(jobs)
     finally:
-        pool.shutdown(wait=True, kill_workers=bool(flying))
+        pool.shutdown(kill_workers=True)
 
 
 def _one_by_one(
