@@ -489,13 +489,15 @@ def test_an_averaged_optimiser_tells_what_is_missing():
 def test_compiled_tasks_are_tested_joined_and_watched_like_interpreted_ones():
     found, rows = {}, rows_of()
     for mode in ("numpy", "native"):
-        task = classifier(mode=mode)
+        x, y = T.dmatrix("x"), T.lvector("y")
+        model = nn.Sequential(nn.BatchNorm(3), nn.Dropout(0.3, seed=0), nn.Dense(3, 2, seed=1))
+        task = train.Task(model, x, y, nn.losses.cross_entropy, optimiser=optim.sgd, mode=mode)
         watch = train.Watch(task, rows, every=3)
         test = train.find_learning_rate(task, rows, 1e-4, 1e-2, steps=5)
         train.fit(task, rows, epochs=3, batch=24, hooks=[watch], progress=False)
         joint = train.Ensemble([task, task], by="probabilities")
-        found[mode] = [test.losses, *watch.activations["4 dense"], *watch.gradients["0.weights"],
-                       watch.ratios["3.weights"], train.predict(joint, rows)]  # fmt: skip
+        found[mode] = [test.losses, *watch.activations["2 dense"], *watch.gradients["2.weights"],
+                       watch.ratios["2.weights"], train.predict(joint, rows)]  # fmt: skip
     for native, interpreted in zip(found["native"], found["numpy"]):
         np.testing.assert_allclose(native, interpreted, rtol=1e-6, atol=1e-9)
 

@@ -8,7 +8,7 @@ from typing import Any
 from graphc.core.graph import toposort
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.nn.layer import Layer, recorded
-from graphc.nn.summaries import Call, _paths
+from graphc.nn.summaries import Call, layer_paths
 
 
 def layer_outputs(
@@ -52,7 +52,7 @@ def named_outputs(
     model: Any, calls: Iterable[Call], inputs: Sequence[Variable], containers: bool = False
 ) -> dict[str, Variable]:
     """The results of recorded calls by name; those that need more than the inputs are left out."""
-    paths = _paths(model) if isinstance(model, Layer) else {}
+    paths = layer_paths(model) if isinstance(model, Layer) else {}
     found: dict[str, Variable] = {}
     counts: dict[Any, int] = {}
     for call in calls:

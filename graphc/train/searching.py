@@ -186,7 +186,7 @@ def _outcomes(
     objective: Objective, tasks: list[Task], jobs: int
 ) -> Iterator[tuple[int, Outcome]]:  # fmt: skip
     call = Called(objective)
-    if jobs == 1 or len(tasks) < 2:
+    if jobs == 1 or not tasks:
         for k, arguments in tasks:
             yield k, call(arguments)
     else:

@@ -92,7 +92,7 @@ class Watch:
 
     def __init__(
         self, task: Task, rows: Any, layers: Any = None, *, every: int | None = None,
-        batch: int = 256, values: int = 200,
+        batch: int = 256, values: int = 400,
     ) -> None:  # fmt: skip
         self.task = task
         self.every = None if every is None else read_count(every, "every")
