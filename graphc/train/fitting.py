@@ -211,7 +211,7 @@ class Run:
         names = ["loss", *self.task.figures]
         row |= _scalars(zip(names, self.sums.figure_values()))
         with self.task.averaged():
-            self._judge(row)
+            self._assess(row)
         self.sums = Sums(self.task.figures.values())
         self.progress.epoch(row)
         for hook in self.hooks:
@@ -221,7 +221,7 @@ class Run:
         if self.interrupts.caught is not None:
             self._interrupted()
 
-    def _judge(self, row: dict[str, float]) -> None:
+    def _assess(self, row: dict[str, float]) -> None:
         """Add the figures of the validation rows, and keep the values if they are the best."""
         if self.validation is not None:
             found = evaluate(self.task, self.validation, self.batches.settings.size)
