@@ -40,7 +40,7 @@ from graphc.subgraphs import OpFromGraph, elementwise
 # Modules that are imported when a program first asks for them.
 _LATER = (
     "data", "gof", "initial", "nn", "optim", "pictures", "printing", "recurrent", "sandbox",
-    "scalar", "scan_module",
+    "scalar", "scan_module", "train",
 )  # fmt: skip
 __getattr__ = _lookup("graphc", globals(), _LATER)
 
@@ -52,5 +52,5 @@ __all__ = [
     "optim", "data", "nn", "pictures",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
-    "ifelse", "loop", "each", "recurrent",
+    "ifelse", "loop", "each", "recurrent", "train",
 ]  # fmt: skip

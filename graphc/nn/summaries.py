@@ -106,7 +106,7 @@ def summarise(model: Any, calls: list[Call], shapes: Sequence[Any], dtype: str) 
     ]
     output = model(*inputs)
     sized = _sized(output, calls)
-    paths = _paths(model)
+    paths = layer_paths(model)
     # A layer's row is that of its call; those of layers with others inside only hold together.
     leaves = [c for c in calls if not c.layer.children]
     fields = _fields(output, leaves, inputs)
@@ -135,7 +135,7 @@ def _size(variable: SharedVariable) -> int:
     return int(variable.get_value(borrow=True).size)
 
 
-def _paths(model: Any) -> dict[Any, str]:
+def layer_paths(model: Any) -> dict[Any, str]:
     """What each layer inside is called, by its place; the model itself by its name."""
     found: dict[Any, str] = {}
     stack = [("", model)]

@@ -16,6 +16,7 @@ from graphc.optim.adams import adam, adamax, adamw, amsgrad, nadam
 from graphc.optim.adaptive import adadelta, adagrad, rmsprop
 from graphc.optim.averaging import Average, ema, polyak, swa
 from graphc.optim.clipping import clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
+from graphc.optim.composing import Averaged, scheduled
 from graphc.optim.counting import counter
 from graphc.optim.descent import momentum, nesterov, sgd
 from graphc.optim.layerwise import lamb
@@ -36,6 +37,6 @@ __all__ = [
     "LBFGS", "OPTIMISERS", "Average", "Minimum", "adadelta", "adagrad", "adaline", "adam",
     "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
     "constrained", "counter", "elastic", "ema", "global_norm", "l1", "l2", "lamb", "max_norm",
-    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "schedules", "sgd", "swa",
-    "within_norm",
+    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "schedules", "sgd",
+    "swa", "within_norm", "Averaged", "scheduled",
 ]  # fmt: skip

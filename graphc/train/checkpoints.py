@@ -1,0 +1,220 @@
+"""A folder in which a run of training survives: checkpoints, a log, the best values.
+
+::
+
+    folder/
+      checkpoints/00000120/values.safetensors     all that training changes
+                           state.json             where it was, and the history
+      best.safetensors, last.safetensors          the model's values, for ``model.load``
+      log.csv                                     the history, for other programs
+
+A checkpoint is written to a hidden folder, synchronised to the disk, and then renamed: under its
+name there is a whole one or none. Each state holds a hash of its values, so that a damaged one
+(a full disk, a cut cable) is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphc.core.errors import GraphError
+from graphc.core.node import Array, user_frames
+from graphc.data.problems import optional
+from graphc.nn import states
+
+VERSION = 1
+VALUES, STATE = "values.safetensors", "state.json"
+
+
+class CheckpointError(GraphError, RuntimeError):
+    """A folder of checkpoints that can't be used as it was meant."""
+
+
+class CheckpointWarning(UserWarning):
+    """A damaged checkpoint that was passed over."""
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made if it is not there.
+    keep : int
+        How many checkpoints are left when a new one is written.
+    """
+
+    def __init__(self, path: str | Path, keep: int = 2) -> None:
+        optional("safetensors.numpy", "safetensors", "a folder for checkpoints")
+        self.path, self.keep = Path(path), keep
+        self.checkpoints = self.path / "checkpoints"
+
+    @contextmanager
+    def held(self) -> Iterator[RunFolder]:
+        """Keep other processes from training in the same folder; the system undoes it."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w") as file:
+            _lock(file, self.path)
+            self._sweep()
+            yield self
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half-written."""
+        for left in self.checkpoints.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.glob(".*-*"):
+            left.unlink(missing_ok=True)
+
+    # --- checkpoints ------------------------------------------------------------------
+
+    def names(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted(p for p in self.checkpoints.glob("[0-9]*") if p.is_dir())
+
+    def save(self, step: int, values: Mapping[str, Array], state: Mapping[str, Any]) -> Path:
+        """Write a checkpoint, which is there as a whole or not at all."""
+        target = self.checkpoints / f"{step:08d}"
+        hidden = self.checkpoints / f".{target.name}-{os.getpid()}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        states.write(hidden / VALUES, values)
+        full = {"version": VERSION, "sha256": _hash(hidden / VALUES), **state}
+        _write(hidden / STATE, json.dumps(full, indent=1).encode())
+        _sync(hidden)
+        if target.exists() and _is_whole(target):  # gone on with, and not a step was made
+            shutil.rmtree(hidden)
+            return target
+        if target.exists():
+            self._remove(target)
+        os.replace(hidden, target)
+        _sync(self.checkpoints)
+        for old in self.names()[: -self.keep]:
+            self._remove(old)
+        return target
+
+    def _remove(self, path: Path) -> None:
+        """Delete a checkpoint, which is hidden first: half of one is never seen."""
+        hidden = path.with_name(f".old-{path.name}-{os.getpid()}")
+        os.replace(path, hidden)
+        shutil.rmtree(hidden)
+
+    def newest(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
+        """The values and the state of the newest checkpoint that is whole; None if there is none.
+
+        Raises
+        ------
+        CheckpointError
+            If there are checkpoints, and none of them is whole.
+        """
+        names = self.names()
+        for path in reversed(names):
+            try:
+                return read(path)
+            except CheckpointError as error:
+                warnings.warn(f"{error.what}; the one before is used", CheckpointWarning, 3)
+        if names:
+            raise CheckpointError(
+                f"none of the {len(names)} checkpoints in {self.checkpoints} is whole",
+                "take them from a copy, or train in another folder", user_frames(),
+            )  # fmt: skip
+        return None
+
+    # --- what other programs read -----------------------------------------------------
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, which appears when it is whole."""
+        hidden = self.path / f".{name}-{os.getpid()}"
+        _write(hidden, text.encode())
+        os.replace(hidden, self.path / name)
+
+    def write_values(self, name: str, values: Mapping[str, Array]) -> None:
+        """Write the model's values, for ``model.load``."""
+        states.write(self.path / f"{name}.safetensors", values)
+
+
+def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The values and the state of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        If it is damaged, or of another version.
+    """
+    path = Path(path)
+    try:
+        state = json.loads((path / STATE).read_text())
+        version, digest = state["version"], state["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"{STATE}: {type(error).__name__}: {error}") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path} has version {version}, not {VERSION}",
+                              "it was written by another graphc", user_frames())  # fmt: skip
+    try:
+        found = _hash(path / VALUES)
+    except OSError as error:
+        raise _damaged(path, f"{VALUES}: {error}") from error
+    if found != digest:
+        raise _damaged(path, f"{VALUES} is not the file that was written")
+    return states.read(path / VALUES), state
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        read(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint {path} is damaged ({why})",
+                           "use an older one, or a copy", user_frames())  # fmt: skip
+
+
+def _hash(path: Path) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Have a folder's list of names reach the disk, where the system can do that."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _lock(file: Any, path: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # no such thing on Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise CheckpointError(
+            f"another process trains in {path}", "give each run a folder of its own",
+            user_frames(),
+        ) from error  # fmt: skip

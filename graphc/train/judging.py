@@ -1,0 +1,147 @@
+"""What a task makes of rows without learning from them: figures and predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.core import dtypes
+from graphc.core.node import Array, Variable
+from graphc.data import from_arrays
+from graphc.data.dataset import Dataset
+from graphc.data.problems import problem
+from graphc.train.figures import Sums
+from graphc.train.task import Task
+
+Feed = Callable[[Any], list[Array]]
+
+
+def evaluate(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> dict[str, Any]:
+    """The loss and the figures of a task for all rows.
+
+    Parameters
+    ----------
+    task : Task
+    rows : Dataset, or tuple or dict of arrays
+    batch : int
+        Rows at a time; it makes no difference to the figures but rounding.
+    finite : bool
+        Whether NaN and infinities in the data are refused.
+
+    Returns
+    -------
+    dict
+        Numbers by name, ``"loss"`` first; arrays where a figure is one.
+
+    Raises
+    ------
+    DataError
+        Where there are no rows, or fields that don't suit the task.
+    """
+    rows, feed = fed(task, rows, task.inputs + task.targets)
+    sums = Sums(task.figures.values())
+    for taken in rows.batches(_at_most(batch, rows), finite=finite):
+        arrays = feed(taken)
+        sums.add(task.test(*arrays), len(arrays[0]))
+    return dict(zip(["loss", *task.figures], sums.figure_values()))
+
+
+def predict(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> Any:
+    """The outputs of a task for all rows.
+
+    Parameters
+    ----------
+    task : Task
+    rows : array, tuple or dict of arrays, or Dataset
+        The inputs; targets that come with them are left out.
+    batch : int
+        Rows at a time.
+    finite : bool
+        Whether NaN and infinities in the data are refused.
+
+    Returns
+    -------
+    array, or list of arrays where the task has several outputs
+        A row for each row.
+    """
+    if not isinstance(rows, Dataset | Mapping | tuple | list):
+        rows = (rows,)
+    rows, feed = fed(task, rows, task.inputs, may_have_more=True)
+    parts: list[list[Array]] = []
+    several = False
+    for taken in rows.batches(_at_most(batch, rows), finite=finite):
+        arrays = feed(taken)
+        found = task.use(*arrays)
+        several = isinstance(found, list)
+        parts.append(found if several else [found])
+        for part in parts[-1]:
+            if part.ndim == 0 or len(part) != len(arrays[0]):
+                raise problem(
+                    f"predict: {len(arrays[0])} rows gave an output of shape {part.shape}",
+                    "outputs need a row for each row: see Task(outputs=...)",
+                )
+    joined = [np.concatenate(column) for column in zip(*parts)]
+    return joined if several else joined[0]
+
+
+def fed(
+    task: Task, given: Any, variables: Sequence[Variable], may_have_more: bool = False
+) -> tuple[Dataset, Feed]:
+    """Rows as a data set, and a function from its batches to a function's arguments."""
+    rows = as_rows(given)
+    named = [v.name for v in variables]
+    chosen = named if rows.as_dict else list(rows.names[: len(variables)])
+    missing = [name for name in chosen if name not in rows.names]
+    extra = len(rows.names) > len(variables) and not may_have_more and not rows.as_dict
+    if missing or extra or len(rows.names) < len(variables):
+        by = "by name" if rows.as_dict else "in this order"
+        raise problem(
+            f"the data has the fields {', '.join(rows.names)}, and the task takes "
+            f"{', '.join(map(str, named))}, {by}",
+            "give a field for each input and each target" if not missing else
+            "name the fields as the task's inputs and targets are named",
+        )  # fmt: skip
+    wanted = [dtypes.numpy_dtype(v.dtype) for v in variables]
+    places = [rows.names.index(str(name)) for name in chosen]
+    return rows, _feed(rows, places, wanted)
+
+
+def _feed(rows: Dataset, places: Sequence[int], wanted: Sequence[np.dtype]) -> Feed:
+    def feed(batch: Any) -> list[Array]:
+        values = list(batch.values()) if rows.as_dict else batch
+        return [_suited(values[k], dtype) for k, dtype in zip(places, wanted)]
+
+    return feed
+
+
+def _suited(array: Array, dtype: np.dtype) -> Array:
+    """Floats in the precision of the input; whatever else differs is the function's to judge."""
+    if array.dtype.kind == "f" == dtype.kind and array.dtype != dtype:
+        return array.astype(dtype)
+    return array
+
+
+def as_rows(given: Any) -> Dataset:
+    """A data set of what was given: itself, or arrays."""
+    if isinstance(given, Dataset):
+        rows = given
+    elif isinstance(given, Mapping):
+        rows = from_arrays(**given)
+    elif isinstance(given, tuple | list):
+        rows = from_arrays(*given)
+    else:
+        raise problem(
+            f"{type(given).__name__} is no data set",
+            "give one of graphc.data, or arrays: (x, y)",
+        )
+    if rows.length() == 0:
+        raise problem("the data set is empty", "is the file, or the selection of rows, right?")
+    return rows
+
+
+def _at_most(batch: int, rows: Dataset) -> int:
+    """A batch that isn't larger than the data."""
+    length = rows.length()
+    return batch if length is None else max(1, min(batch, length))
