@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphc
+import graphc.commands.cache
 from graphc import cli, demo, doctor
 
 
@@ -124,6 +125,6 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_cache", interrupted)
+    monkeypatch.setattr(graphc.commands.cache, "run", interrupted)
     assert cli.main(["cache"]) == 130
     assert capsys.readouterr().err.strip() == "stopped"
