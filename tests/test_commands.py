@@ -197,12 +197,14 @@ def test_curves_are_saved_or_missed_in_a_line(capsys, monkeypatch):
         def savefig(self, path):
             Path(path).write_bytes(b"a picture")
 
-    monkeypatch.setattr(History, "curves", lambda self: Picture())
+    drawn = []
+    monkeypatch.setattr(History, "curves", lambda self, names: drawn.append(names) or Picture())
     train("--epochs", 1)
+    assert drawn == [["loss", "accuracy", "validation loss", "validation accuracy"]]
     assert Path("runs/flowers/curves.png").read_bytes() == b"a picture"
     assert "curves.png in runs/flowers" in capsys.readouterr().out
 
-    def missing(self):
+    def missing(self, names):
         raise ImportError("No module named 'matplotlib'")
 
     monkeypatch.setattr(History, "curves", missing)
@@ -606,3 +608,30 @@ def test_help_texts_have_examples(capsys):
         said = capsys.readouterr().out
         assert end.value.code == 0 and f"usage: graphc {command}" in said and "example" in said
         assert max(map(len, said.splitlines())) <= 100
+
+
+def test_the_page_s_commands_do_what_it_says(place, capsys):
+    pytest.importorskip("sklearn")
+    page = (CHECKOUT / "docs" / "command-line.md").read_text("utf-8")
+    Path("mlp.py").write_text(page.split("<!-- file: mlp.py -->\n```python\n")[1].split("```")[0])
+    commands = page.split("```sh\n")[1].split("```")[0].splitlines()
+    for line in commands:
+        assert cli.main(line.split()[1:]) == 0
+    shown = page.split("```text\n")[1].split("```")[0].splitlines()
+    said = capsys.readouterr().out
+    for line in (*shown[:3], shown[-1]):
+        assert line in said
+    accuracy = float(said.split("\naccuracy")[1].split()[0])
+    assert len(commands) == 3 and accuracy > 0.94
+    right = data.digits()["y"]
+    found = [int(r["prediction"]) for r in csv.DictReader(open("predictions.csv"))]
+    assert np.mean(found == right) > 0.94
+
+
+def test_the_page_lists_all_names_and_endings():
+    page = (CHECKOUT / "docs" / "command-line.md").read_text("utf-8")
+    for name in (*sources.SMALL, *sources.LARGE):
+        assert f"`{name}`" in page
+    rows = cli.parser().parse_args(["train", "m.py"])
+    for option in vars(rows).keys() - {"command", "model", "options", "quiet", "mode"}:
+        assert f"--{option}" in page, option

@@ -225,7 +225,7 @@ class _Training:
         """Save the curves; where they can't be drawn, a line says why, and no more is lost."""
         name, hidden = "curves.png", self.folder / f".curves-{time.time_ns()}.png"
         try:
-            history.curves().savefig(hidden)
+            history.curves(names=shown(history)).savefig(hidden)
             hidden.replace(self.folder / name)
         except ImportError as error:
             print(f"note    no {name}: {str(error).splitlines()[0]}")
@@ -235,3 +235,9 @@ class _Training:
             print(f"note    no {name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             return []
         return [name]
+
+
+def shown(history: History) -> list[str]:
+    """The columns that are worth a picture: the figures, and a learning rate that changes."""
+    rate = len(set(history.columns.get("rate", ()))) > 1
+    return [k for k in history.columns if k not in SILENT or (k == "rate" and rate)]
