@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
             raise Stop(f"the task has {len(outputs)} outputs, and .npy holds one: --out FILE.npz")
         write(out, lambda file: np.save(file, outputs[0]))
     else:
-        arrays = dict(zip(names_of(outputs), outputs))
+        arrays: dict[str, Any] = dict(zip(names_of(outputs), outputs))
         arrays |= {} if labels is None else {"prediction": labels}
         arrays |= {} if settings.classes is None else {"classes": np.array(settings.classes)}
         write(out, lambda file: np.savez(file, **arrays))

@@ -154,7 +154,7 @@ def _read(given: list[str], task: Task, how: Source, use: bool) -> Any:
     if first.lower().endswith(IDX):
         if len(given) > 2:
             raise wrong("IDX files are one of images, and one of labels")
-        return _images(data.from_idx(*paths), task)
+        return _images(data.from_idx(paths[0], paths[1] if len(paths) > 1 else None), task)
     raise wrong(f"{first}: nobody knows how to read it; give {ENDINGS}")
 
 
@@ -184,7 +184,7 @@ def _named(name: str, task: Task) -> Any:
     return tuple(_images(rows, task) for rows in pair)
 
 
-def _images(rows: data.Table, task: Task) -> data.Table:
+def _images(rows: data.Table, task: Task) -> Any:
     """Images in the form of the first input: rows of pixels, or with an axis for channels."""
     shape, rank = rows.columns["x"].shape[1:], task.inputs[0].ndim
     if rank == 2 and len(shape) > 1:
