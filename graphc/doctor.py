@@ -22,7 +22,14 @@ from graphc.core.config import OPTIONS, config
 from graphc.core.plan import size_text
 
 NEEDED = ("numpy", "numba", "llvmlite", "scipy", "networkx", "platformdirs")
-EXTRA = ("scikit-learn", "tqdm", "matplotlib", "safetensors", "mpi4py", "numba-cuda")
+EXTRA = ("scikit-learn", "tqdm", "matplotlib", "safetensors", "pillow", "joblib", "tensorboardX",
+         "mpi4py", "numba-cuda")  # fmt: skip
+FEATURES = ("avx512f", "avx512vl", "avx512bf16", "avx512fp16", "avx2", "fma", "f16c", "avx", "sse2",
+            "sve", "neon", "fullfp16", "bf16")  # fmt: skip
+"""What graphc's kernels gain most from, of what LLVM calls a processor's features."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables of the environment that limit threads."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +82,28 @@ def _packages() -> Iterator[Finding]:
 def _processor() -> Iterator[Finding]:
     from graphc.runtime.machine import host
 
-    vectors = [f for f in ("avx512f", "avx2", "neon", "sse2") if f"+{f}" in host().features]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("ok", f"processor {host().name}, {', '.join(vectors[:1])}, {cores} cores for us")
+    there = host().features.split(",")
+    found = [name for name in FEATURES if f"+{name}" in there]
+    yield Finding("ok", f"processor {host().name}: {', '.join(found) or 'no vectors'}")
+
+
+def _threads() -> Iterator[Finding]:
+    from graphc.runtime import blas
+
+    allowed, cores, count = _cores(), os.cpu_count() or 1, blas.threads()[1]
+    limits = "".join(f", {name}={os.environ[name]}" for name in THREADS if name in os.environ)
+    text = f"{allowed} of {cores} cores for us, {count} threads for BLAS{limits}"
+    if count > allowed:
+        yield Finding("note", text, f"OMP_NUM_THREADS={allowed} keeps threads from waiting for "
+                      "each other")  # fmt: skip
+    else:
+        yield Finding("ok", text)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _settings() -> Iterator[Finding]:
@@ -102,9 +128,14 @@ def _cache() -> Iterator[Finding]:
 
 
 def _blas() -> Iterator[Finding]:
+    import scipy
+
     from graphc.runtime import blas
 
-    yield Finding("ok", f"BLAS through SciPy: sgemm at {blas.address('sgemm'):#x}")
+    place = f"sgemm at {blas.address('sgemm'):#x}"
+    built = scipy.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    label = " ".join(str(built[k]) for k in ("name", "version") if built.get(k)) or "unknown"
+    yield Finding("ok", f"BLAS through SciPy: {label}, {place}")
 
 
 def _compiler() -> Iterator[Finding]:
@@ -138,8 +169,25 @@ def _cache_in_a_new_folder() -> Iterator[None]:
 
 
 def _device() -> Iterator[Finding]:
-    driver = ctypes.util.find_library("cuda")
-    yield Finding("ok", "NVIDIA driver found" if driver else "no NVIDIA driver: CPU only")
+    name = ctypes.util.find_library("cuda")
+    if not name:
+        yield Finding("ok", "no NVIDIA driver: CPU only")
+        return
+    driver, number = ctypes.CDLL(name), ctypes.c_int()
+    status = driver.cuInit(0)
+    if status:
+        yield Finding("note", f"NVIDIA driver found, but no device can be used (error {status})")
+        return
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    version = f"{number.value // 1000}.{number.value % 1000 // 10}"
+    driver.cuDeviceGetCount(ctypes.byref(number))
+    label, names = ctypes.create_string_buffer(256), []
+    for device in range(number.value):
+        driver.cuDeviceGetName(label, len(label), device)
+        names.append(label.value.decode(errors="replace"))
+    where = " or ".join(OPTIONS["device"].choices or ())
+    yield Finding("ok", f"CUDA {version} by the driver: {', '.join(names) or 'no device'}; "
+                  f"graphc computes on: {where}")  # fmt: skip
 
 
 def _version(package: str) -> str | None:
@@ -150,6 +198,6 @@ def _version(package: str) -> str | None:
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
-    _python, _packages, _processor, _settings, _cache, _blas, _compiler, _device,
+    _python, _packages, _processor, _threads, _settings, _cache, _blas, _compiler, _device,
 )  # fmt: skip
 """What is examined, in this order."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphc
+import graphc.commands.cache
 from graphc import cli, demo, doctor
 
 
@@ -124,6 +125,46 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
     def interrupted(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_cache", interrupted)
+    monkeypatch.setattr(graphc.commands.cache, "run", interrupted)
     assert cli.main(["cache"]) == 130
     assert capsys.readouterr().err.strip() == "stopped"
+
+
+def test_the_doctor_names_the_devices_of_a_driver(monkeypatch):
+    class Driver:
+        names = [b"NVIDIA One", b"NVIDIA Two"]
+
+        def cuInit(self, flags):
+            return 0
+
+        def cuDriverGetVersion(self, number):
+            number._obj.value = 12080
+            return 0
+
+        def cuDeviceGetCount(self, number):
+            number._obj.value = len(self.names)
+            return 0
+
+        def cuDeviceGetName(self, label, length, device):
+            label.value = self.names[device]
+            return 0
+
+    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: "libcuda.so.1")
+    monkeypatch.setattr(doctor.ctypes, "CDLL", lambda name: Driver())
+    (finding,) = doctor._device()
+    assert finding.state == "ok"
+    assert "CUDA 12.8" in finding.what and "NVIDIA One, NVIDIA Two" in finding.what
+    monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
+    (finding,) = doctor._device()
+    assert finding.state == "note" and "error 100" in finding.what
+
+
+def test_the_doctor_tells_of_too_many_threads(monkeypatch):
+    from graphc.runtime import blas
+
+    monkeypatch.setattr(doctor, "_cores", lambda: 2)
+    monkeypatch.setattr(blas, "threads", lambda: (0, 64))
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    (finding,) = doctor._threads()
+    assert finding.state == "note" and "OMP_NUM_THREADS=2" in finding.advice
+    assert "64 threads for BLAS, OMP_NUM_THREADS=64" in finding.what

@@ -44,10 +44,10 @@ def from_npz(path: Any, fields: Sequence[str] | None = None, as_dict: bool = Fal
     """
     name = os.fspath(path)
     try:
-        opened = np.load(name, allow_pickle=False)
-        if isinstance(opened, np.ndarray):
-            raise problem(f"{name}: holds a single array", "from_npy reads NPY files")
-        with opened as archive:
+        with open(name, "rb") as file:  # which NumPy leaves open where it is damaged
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise problem(f"{name}: holds a single array", "from_npy reads NPY files")
             wanted = list(fields or archive.files)
             absent = [field for field in wanted if field not in archive.files]
             if absent:
