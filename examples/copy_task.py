@@ -6,15 +6,19 @@ The controller sees a vector of bits at a time, writes to a memory and reads fro
 heads that are differentiable everywhere (Graves, Wayne, Danihelka: Neural Turing machines. 2014,
 arXiv:1410.5401; the equations in comments are the paper's). It is trained on sequences of up to
 eight vectors, and tested on new ones of that length and on longer ones than it ever saw.
+
+Should reach: less than 1% of bits wrong, in sequences of twice the longest length, too.
 """
 
+import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import recurrent
+from graphc import pictures, recurrent
 
 BITS, LONGEST, SLOTS, WIDTH, UNITS, BATCH, STEPS = 6, 8, 20, 10, 64, 16, 3000
 HEAD = WIDTH + 6  # of a head: a key, its strength, a gate, three shifts, a sharpness
@@ -48,7 +52,7 @@ def task(random, length, batch):
     return shown, bits
 
 
-def main():
+def main(out):
     random = np.random.RandomState(0)
     gru = recurrent.gru_parameters(BITS + 1 + WIDTH, UNITS)
     heads, b = make(random, UNITS, 2 * HEAD + 2 * WIDTH), np.zeros(2 * HEAD + 2 * WIDTH, "float32")
@@ -91,14 +95,23 @@ def main():
                   f"{time.perf_counter() - began:.0f} s")  # fmt: skip
 
     shown_v, _ = task(random, LONGEST, 1)
-    slots = [" ".join(f"{s:2d}" for s in w.argmax(1)) for w in looked(shown_v)]
+    heads = looked(shown_v)
+    slots = [" ".join(f"{s:2d}" for s in w.argmax(1)) for w in heads]
     print(f"slots that a sequence is written to:  {slots[0][: 3 * LONGEST]}")
     print(f"and read from, when it is repeated:   {slots[1][3 * (LONGEST + 1) :]}")
     for length in (LONGEST, 3 * LONGEST // 2, 2 * LONGEST):
         errors = wrong(*task(random, length, 500))
         exact = np.mean(~errors.any(axis=(0, 2)))
         print(f"length {length}: {errors.mean():.3%} of bits wrong, {exact:.2%} copied exactly")
+    out.mkdir(parents=True, exist_ok=True)
+    said = ["bits"] * LONGEST + ["end"] + ["repeat"] * LONGEST
+    pictures.attention(
+        np.stack(heads), rows=said, names=["where it writes", "where it reads"],
+        title="Slots of the memory, step by step",
+    ).savefig(out / "heads.png")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/copy_task"))
+    main(parser.parse_args().out)

@@ -5,16 +5,20 @@
 ``<40721`` asks for ``12704``; ``73+958`` asks for the sum, lowest digit first: ``1301``. Both tasks
 are learned by one network (Bahdanau, Cho, Bengio: Neural machine translation by jointly learning
 to align and translate. ICLR 2015), which is tested on questions that it never saw.
+
+Should reach: 99% of both kinds of held-out questions answered exactly.
 """
 
+import argparse
 import time
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import recurrent
+from graphc import pictures, recurrent
 
 SYMBOLS = "0123456789+<."  # the last one ends an answer, and fills up
 END, LONGEST, UNITS, BATCH, STEPS = SYMBOLS.index("."), 8, 64, 64, 6000
@@ -44,7 +48,7 @@ def make(random, *shape):
     return graphc.shared(random.normal(0, shape[0] ** -0.5, shape).astype("float32"))
 
 
-def main():
+def main(out):
     random = np.random.RandomState(0)
     E, start = make(random, len(SYMBOLS), 32), make(random, 2 * UNITS, UNITS)
     keys, query, v = make(random, 2 * UNITS, UNITS), make(random, UNITS, UNITS), make(random, UNITS)
@@ -96,6 +100,7 @@ def main():
         if (k + 1) % 1000 == 0:
             print(f"step {k + 1}: loss {value:.4f}, {time.perf_counter() - began:.0f} s")
 
+    out.mkdir(parents=True, exist_ok=True)
     for kind in ("reverse", "add"):
         asked, right_answers = zip(*dict(question(random, kind, True) for _ in range(2000)).items())
         said, looked = answer(encode(asked))
@@ -105,7 +110,15 @@ def main():
         for q, t, where in list(zip(asked, texts, looked.transpose(2, 0, 1)))[:3]:
             places = "".join(q[w.argmax()] for w in where[: len(t)])
             print(f"  {q:8} -> {t:8}  looking at {places}")
+        longest = max(range(len(asked)), key=lambda k: len(texts[k]))
+        q, t = asked[longest], texts[longest]
+        pictures.attention(
+            looked[: len(t), : len(q), longest], rows=list(t), columns=list(q),
+            title=f"{kind}: {t}",
+        ).savefig(out / f"{kind}.png")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/seq2seq_attention"))
+    main(parser.parse_args().out)
