@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,12 @@ from graphc import nn
 from graphc.core.errors import GraphError
 
 pytest.importorskip("matplotlib")
-import matplotlib  # noqa: E402
-from matplotlib.colors import to_rgba  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+from matplotlib import style
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
-from graphc import pictures  # noqa: E402
-from graphc.pictures.style import RED, distinct, short  # noqa: E402
+from graphc import pictures
+from graphc.pictures.style import RED, distinct, short
 
 RANDOM = np.random.default_rng(0)
 HISTORY = {
@@ -29,7 +30,8 @@ HISTORY = {
     "accuracy": [0.4, 0.8, 0.9, 0.95],
     "validation accuracy": [0.4, float("nan"), 0.7, 0.8],
     "seconds": [1.0, 1.0, 1.0, 1.0],
-    "rate": [0.1, 0.1, 0.01, 0.01],
+    "rate": [0.1, 0.1, 0.01, 0.001],
+    "margin": [0.01, 0.1, 0.5, 0.9],
 }
 POINTS = RANDOM.standard_normal((40, 2))
 PATH = [(1.0, 1.0), (0.5, 0.2), (0.1, 0.0)]
@@ -53,13 +55,13 @@ def texts(legend):
 
 def test_curves_pair_training_with_validation_and_leave_gaps():
     figure = pictures.curves(HISTORY, units={"loss": "nat"})
-    assert [title(a) for a in figure.axes] == ["loss (nat)", "accuracy", "learning rate"]
-    loss, accuracy, rate = figure.axes
+    assert [title(a) for a in figure.axes] == ["loss (nat)", "accuracy", "margin", "learning rate"]
+    loss, accuracy, *_ = figure.axes
     trained, validated = loss.lines[:2]
     assert trained.get_ydata().tolist() == HISTORY["loss"]
     assert np.isnan(validated.get_ydata()).tolist() == [False, True, False, False]
     assert trained.get_color() != validated.get_color() == accuracy.lines[1].get_color()
-    assert (loss.get_yscale(), accuracy.get_yscale(), rate.get_yscale()) == ("log",) + 2 * ("linear",)
+    assert [a.get_yscale() for a in figure.axes] == ["log", "linear", "linear", "log"]
     assert accuracy.yaxis.get_major_formatter()(0.975) == "97.5%"
 
 
@@ -197,6 +199,14 @@ def test_decision_regions_read_what_classifiers_give(predict, names):
     np.testing.assert_allclose(axes.collections[-1].get_offsets(), POINTS[POINTS[:, 0] > 0])
 
 
+def test_decision_regions_of_a_perceptron_have_two_classes():
+    signs = np.where(POINTS[:, 0] > 0, 1, -1)
+    first = lambda x: x[:, 0]  # noqa: E731
+    for predict in first, lambda x: np.sign(first(x)), lambda x: np.sign(first(x)).astype(int):
+        figure = pictures.decision_regions(predict, POINTS, signs, resolution=20)
+        assert texts(figure.axes[0].get_legend()) == ["-1", "1"]
+
+
 def test_decision_regions_have_names_and_other_markers_beyond_ten_classes():
     def nearest(x):
         return np.abs(x[:, :1] - np.linspace(-2, 2, 12)).argmin(axis=1)
@@ -275,7 +285,7 @@ def test_confusion_of_many_classes_lists_the_most_frequent():
     counts = np.diag(np.full(100, 50))
     counts[7, 3], counts[1, 2] = 9, 4
     figure = pictures.confusion(counts)
-    assert figure.axes[0].texts == [] or len(figure.axes[0].texts) == 0
+    assert len(figure.axes[0].texts) == 0
     assert texts(figure.legends[0]) == ["9  7 as 3", "4  1 as 2"]
     assert len(figure.axes[0].get_xticks()) == 50
     assert len(pictures.confusion(np.eye(20)).axes[0].texts) == 20
@@ -348,6 +358,8 @@ WRONG = {
         lambda: pictures.curves({"loss": [float("nan"), None, float("inf")]}),
         "no value of 'loss' is finite in 3 epochs",
     ),
+    "curves, numbers": (lambda: pictures.curves({"loss": 0.5}), "history['loss'] has rank 0"),
+    "curves, texts": (lambda: pictures.curves({"loss": ["a"]}), "history['loss']: list can't be"),
     "curves, names": (lambda: pictures.curves(HISTORY, names=["los"]), "history has no 'los'"),
     "curves, best": (lambda: pictures.curves(HISTORY, best="x"), "best='x'"),
     "filters, rank": (lambda: pictures.filters(zeros(4, 5)), "weights has rank 2, shape (4, 5)"),
@@ -361,8 +373,8 @@ WRONG = {
     "images, empty": (lambda: pictures.images(zeros(0, 4, 4)), "batch is empty, shape (0, 4, 4)"),
     "images, NaN": (lambda: pictures.images(zeros(1, 2, 2) * np.nan), "none of its 4 values"),
     "images, texts": (lambda: pictures.images([[["a"]]]), "can't be read as an array"),
-    "images, columns": (lambda: pictures.images(zeros(1, 2, 2), columns=0), "columns is a positive"),
-    "images, labels": (lambda: pictures.images(zeros(3, 4, 4), [1]), "labels has 1 entries, images"),
+    "images, columns": (lambda: pictures.images(zeros(1, 2, 2), columns=0), "columns is a"),
+    "images, labels": (lambda: pictures.images(zeros(3, 4, 4), [1]), "labels has 1 entries"),
     "images, names": (lambda: pictures.images(zeros(1, 4, 4), [2], names=["a"]), "class 2"),
     "histograms, complex": (lambda: pictures.histograms({"a": zeros(2) * 1j}), "'a': complex128"),
     "histograms, empty": (lambda: pictures.histograms({}), "arrays_by_name is empty"),
@@ -375,12 +387,16 @@ WRONG = {
         lambda: pictures.decision_regions(lambda x: x[:3], zeros(4, 2), [0] * 4),
         "predict gives shape (3, 2)",
     ),
+    "regions, classes": (
+        lambda: pictures.decision_regions(lambda x: np.full(len(x), 5), zeros(2, 2), ["a", "b"]),
+        "predict gives class number 5, y has 2 classes",
+    ),
     "embedding, one": (lambda: pictures.embedding(zeros(1, 3)), "two of them or more"),
     "embedding, NaN": (lambda: pictures.embedding([[1, 2], [3, np.nan]]), "1 of 2 rows"),
     "embedding, labels": (lambda: pictures.embedding(zeros(3, 3), ["a"]), "labels has 1 entries"),
     "embedding, method": (lambda: pictures.embedding(zeros(3, 3), method="umap"), "'pca', 'tsne'"),
     "attention, rank": (lambda: pictures.attention(zeros(1, 2, 3, 3)), "rank 2 or 3 is needed"),
-    "attention, tokens": (lambda: pictures.attention(zeros(2, 3), rows=["a"]), "rows has 1 entries"),
+    "attention, tokens": (lambda: pictures.attention(zeros(2, 3), rows=["a"]), "rows has 1"),
     "confusion, square": (lambda: pictures.confusion(zeros(2, 3)), "shape (2, 3)"),
     "confusion, counts": (lambda: pictures.confusion([[-1, 2], [3, 4]]), "values from -1 to 4"),
     "confusion, names": (lambda: pictures.confusion(np.eye(2), names=["a"]), "classes: 2"),
@@ -417,15 +433,41 @@ def test_what_is_wrong_is_named(case):
 # All of them ------------------------------------------------------------------------------------
 
 
+EXTREMES = {
+    "one epoch": lambda: pictures.curves({"loss": [1.0], "accuracy": [0.5]}),
+    "no finite loss": lambda: pictures.curves({"loss": [np.nan] * 3, "accuracy": [0.5, 0.6, 0.7]}),
+    "constant loss": lambda: pictures.curves({"loss": [1.0, 1.0]}, title="of no use"),
+    "one weight": lambda: pictures.filters([[[[0.0]]]]),
+    "constant images": lambda: pictures.images(zeros(1, 30, 2), ["a long name"], ["another name"]),
+    "constant arrays": lambda: pictures.histograms({"bias": zeros(5), "ridge": [zeros(5)] * 2}),
+    "forty layers": lambda: pictures.update_ratios({f"layer{k}.W": [1e-3] * 3 for k in range(40)}),
+    "one class": lambda: pictures.decision_regions(lambda x: x[:, 0] * 0, zeros(1, 2), [0]),
+    "equal vectors": lambda: pictures.embedding(zeros(3, 1), ["a", "b", "c"]),
+    "a wide head": lambda: pictures.attention(np.eye(2, 60)),
+    "one confusion": lambda: pictures.confusion([[3]], names=["a class with quite a long name"]),
+    "sixty classes": lambda: pictures.confusion(np.eye(60), names=[f"name {k}" for k in range(60)]),
+    "padding": lambda: pictures.receptive_field([("a", 5, 1, 4)], shape=(3, 9), place=(0, 0)),
+    "a flat function": lambda: pictures.trace(lambda x, y: 0 * x, {"a": [(1, 1)]}),
+    "one trial": lambda: pictures.search([{"rate": 0.1, "kind": None, "score": 0.5}]),
+}
+
+
+@pytest.mark.parametrize("case", EXTREMES)
+def test_extremes_are_drawn_without_a_warning(case):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EXTREMES[case]().draw_without_rendering()
+
+
 def test_figures_are_drawn_without_pyplot_and_leave_no_settings_behind(tmp_path):
     program = """
 import sys
 import matplotlib
 from graphc import pictures
-before = dict(matplotlib.rcParams)
+before = matplotlib.rcParams.copy()
 figure = pictures.confusion([[1, 2], [3, 4]])
 figure.savefig(sys.argv[1])
-assert "matplotlib.pyplot" not in sys.modules and dict(matplotlib.rcParams) == before
+assert "matplotlib.pyplot" not in sys.modules and matplotlib.rcParams.copy() == before
 """
     path = tmp_path / "picture.png"
     subprocess.run([sys.executable, "-c", program, path], check=True, timeout=120)
@@ -440,7 +482,7 @@ def test_figures_show_themselves_in_notebooks_and_can_be_pickled():
 
 
 def test_a_dark_style_of_the_user_s_does_not_mix_with_ours():
-    with matplotlib.style.context("dark_background"):
+    with style.context("dark_background"):
         figure = pictures.update_ratios({"W": [1e-3, 1e-2]})
         figure.draw_without_rendering()
     assert to_rgba(figure.get_facecolor()) == to_rgba("white")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,10 @@ from graphc.core.node import Array, user_frames
 from graphc.data.problems import problem
 
 
-def numbers(what: str, values: Any, *ranks: int, hint: str = "") -> Array:
-    """Values as real numbers of one of the given ranks, at least one of them finite.
+def numbers(
+    what: str, values: Any, *ranks: int, hint: str = "", finite: bool = True
+) -> Array:
+    """Values as real numbers of one of the given ranks; with `finite`, at least one of them is.
 
     Shared variables are taken for their values, None for missing ones.
     """
@@ -36,7 +38,7 @@ def numbers(what: str, values: Any, *ranks: int, hint: str = "") -> Array:
                       hint)  # fmt: skip
     if not array.size:
         raise problem(f"{what} is empty, shape {array.shape}", "there is nothing to draw")
-    if array.dtype.kind == "f" and not np.isfinite(array).any():
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).any():
         raise problem(
             f"{what}: none of its {array.size} values is finite, shape {array.shape}",
             "NaN and infinities can't be drawn; look for the step that made them first",
@@ -44,15 +46,17 @@ def numbers(what: str, values: Any, *ranks: int, hint: str = "") -> Array:
     return array
 
 
-def column(what: str, values: Any) -> Array:
+def column(what: str, values: Any, finite: bool = True) -> Array:
     """A list of numbers as floats; NaN where one is missing or infinite."""
-    listed = numbers(what, values, 1).astype(float)
+    listed = numbers(what, values, 1, finite=finite).astype(float)
     return np.where(np.isfinite(listed), listed, np.nan)
 
 
 def every(what: str, values: Any, count: int, of: str) -> list[Any]:
     """A list with an entry for each of `count` things."""
     held = values.get_value() if hasattr(values, "get_value") else values
+    if not isinstance(held, Iterable) or np.ndim(held) == 0:
+        raise problem(f"{what} is {held!r}; {of}: {count}", "give a list, with one for each")
     listed = held.tolist() if isinstance(held, np.ndarray) else list(held)
     if len(listed) != count:
         raise problem(f"{what} has {len(listed)} entries, {of}: {count}", "give one for each")

@@ -85,8 +85,8 @@ def decision_regions(
     low, high = low - room, high + room
     across, up = (np.linspace(a, b, resolution, dtype=points.dtype) for a, b in zip(low, high))
     places = np.stack(np.meshgrid(across, up), axis=-1).reshape(-1, 2)
-    answer, sure = _decided(predict(places), len(places))
-    known, answer, numbered = _numbered(labels, answer)
+    answer, sure, counted = _decided(predict(places), len(places))
+    known, answer, numbered = _numbered(labels, answer, counted)
     called = [str(k) for k in known] if names is None else checks.class_names(names, len(known))
     figure = sheet(6.2, 4.8, title)
     axes = figure.add_subplot()
@@ -110,9 +110,11 @@ def decision_regions(
     return figure
 
 
-def _decided(given: Any, count: int) -> tuple[Array, Array]:
-    """The class of each place, and from 0 to 1 how sure it is."""
+def _decided(given: Any, count: int) -> tuple[Array, Array, bool]:
+    """The class of each place, from 0 to 1 how sure it is, and whether classes are counted."""
     made = np.asarray(given)
+    if made.dtype.kind == "f":
+        made = checks.numbers("what predict gives", made)
     if made.ndim == 2 and made.shape[1] == 1:
         made = made[:, 0]
     if made.ndim not in (1, 2) or len(made) != count:
@@ -120,32 +122,37 @@ def _decided(given: Any, count: int) -> tuple[Array, Array]:
             f"predict gives shape {made.shape} for an input of shape ({count}, 2)",
             "(n,) classes or scores, or (n, classes) probabilities or scores",
         )
-    if made.ndim == 1 and made.dtype.kind == "f":
-        within = made.min() >= 0 and made.max() <= 1
-        if not (within and np.isin(made, (0, 1)).all()) and not _is_whole(made):
-            return (made > 0.5 * within).astype(int), (
-                2 * np.abs(made - 0.5) if within else np.ones(count)
-            )
+    plain = np.ones(count)
     if made.ndim == 1:
-        return (made.astype(int) if made.dtype.kind == "f" else made), np.ones(count)
+        if made.dtype.kind != "f" or _is_whole(made):
+            return (made.astype(int) if made.dtype.kind == "f" else made), plain, False
+        if made.min() >= 0 and made.max() <= 1:
+            return (made > 0.5).astype(int), 2 * np.abs(made - 0.5), True
+        return (made > 0).astype(int), plain, True
     best = made.argmax(axis=1)
     if made.min() < 0 or not np.allclose(made.sum(axis=1), 1, atol=1e-3):
-        return best, np.ones(count)
+        return best, plain, True
     least = 1 / made.shape[1]
-    return best, np.clip((made.max(axis=1) - least) / (1 - least), 0, 1)
+    return best, np.clip((made.max(axis=1) - least) / (1 - least), 0, 1), True
 
 
 def _is_whole(values: Array) -> bool:
     return bool(np.isfinite(values).all() and not (values % 1).any() and values.min() >= 0)
 
 
-def _numbered(labels: Array, answer: Array) -> tuple[list[Any], Array, Array]:
+def _numbered(labels: Array, answer: Array, counted: bool) -> tuple[list[Any], Array, Array]:
     """All classes in their order, and which of them the places and the points have."""
-    if labels.dtype.kind in "iu" and answer.dtype.kind in "iu" and labels.min() >= 0:
+    whole = labels.dtype.kind in "iu"
+    if whole and answer.dtype.kind in "iu" and min(labels.min(), answer.min()) >= 0:
         known = list(range(max(int(labels.max()), int(answer.max())) + 1))
         return known, answer, labels
     found = np.unique(labels)
-    if answer.dtype.kind in "iu" and labels.dtype.kind not in "iu":
+    if counted or (answer.dtype.kind in "iu" and not whole):
+        if not 0 <= answer.min() <= answer.max() < len(found):
+            raise problem(
+                f"predict gives class number {answer.max()}, y has {len(found)} classes: "
+                f"{short(found.tolist(), 60)}", "have predict give the labels themselves",
+            )  # fmt: skip
         return found.tolist(), answer, np.searchsorted(found, labels)
     found = np.unique(np.concatenate([found, np.unique(answer)]))
     return found.tolist(), np.searchsorted(found, answer), np.searchsorted(found, labels)
@@ -254,7 +261,7 @@ def _limits(
     near = [p if reach <= 20 * usual else p[:1] for p, reach in zip(finite, reaches)]
     seen = np.concatenate([*near, *([] if minimum is None else [np.array([minimum], float)])])
     low, high = seen.min(axis=0), seen.max(axis=0)
-    widest = max(float((high - low).max()), 1e-12)
+    widest = float((high - low).max()) or 1.0
     room = np.maximum(0.12 * (high - low), 0.1 * widest)
     return tuple((float(a), float(b)) for a, b in zip(low - room, high + room))
 

@@ -131,13 +131,24 @@ def logarithmic(axis: Any, values: Array) -> None:
     low, high = np.log10(values.min()), np.log10(values.max())
     subs = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
     axis.set_major_locator(ticker.LogLocator(subs=subs, numticks=10))
-    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: plain(value)))
+    axis.set_major_formatter(_mark)
     axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def percent(axis: Any) -> None:
     """Parts of one as percentages, with as many digits as tell them apart."""
-    axis.set_major_formatter(library("ticker").FuncFormatter(lambda v, _: f"{100 * v:.4g}%"))
+    axis.set_major_formatter(_mark_percent)
+
+
+# matplotlib calls these with a value and its number among the marks; pickle needs their names.
+
+
+def _mark(value: float, _: Any = None) -> str:
+    return plain(value)
+
+
+def _mark_percent(value: float, _: Any = None) -> str:
+    return f"{100 * value:.4g}%"
 
 
 def plain(value: float, digits: int = 6) -> str:

@@ -37,6 +37,7 @@ _COLOURS = {"training": BLUE, "validation": ORANGE, "test": VIOLET}
 _HIGHER = re.compile(
     r"accurac|precision|recall|f1|auc|score|iou|bleu|r2|correct|top.?\d|likelihood|reward"
 )
+_SPANNING = re.compile(r"loss|rate|perplexity|norm|entropy|error|ratio")
 _PARTS = re.compile(r"accurac|precision|recall|error|correct")
 
 
@@ -72,8 +73,9 @@ def curves(
         What the best epoch is told by; by default the validation loss, another figure on
         validation rows, or the loss. False marks none. Figures on test rows never choose.
     log : bool, optional
-        Whether axes are logarithmic; by default where positive values span more than a factor
-        of 20 and aren't parts of one, such as an accuracy.
+        Whether axes are logarithmic; by default where a loss, an error, a norm or a rate is
+        positive and spans more than a factor of 20, and others more than one of 1,000; never
+        for what is better high, such as an accuracy.
     units : mapping, optional
         Units by name: ``{"loss": "nat"}``.
 
@@ -138,9 +140,14 @@ def _read(history: Any, names: Collection[str] | None) -> tuple[dict[str, Array]
             )  # fmt: skip
     if not wanted:
         raise problem("history has no column to draw", "{'loss': [1.2, 0.7, 0.5]}")
-    lengths = {name: len(given[name]) for name in wanted}
+    shapes = {name: np.shape(given[name]) for name in wanted}
     if numbered is not None:
-        lengths["epoch"] = len(numbered)
+        shapes["epoch"] = np.shape(numbered)
+    for name, shape in shapes.items():
+        if len(shape) != 1:
+            raise problem(f"history[{name!r}] has rank {len(shape)}, shape {shape}",
+                          "a list of numbers, one for each epoch")  # fmt: skip
+    lengths = {name: shape[0] for name, shape in shapes.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name!r} {n}" for name, n in lengths.items())
         raise problem(f"columns of history have different lengths: {told}",
@@ -148,9 +155,8 @@ def _read(history: Any, names: Collection[str] | None) -> tuple[dict[str, Array]
     count = lengths[wanted[0]]
     if not count:
         raise problem("history has no epoch", "train for one before drawing curves")
-    found = {name: np.array([np.nan if v is None else v for v in given[name]], float)
+    found = {name: checks.column(f"history[{name!r}]", given[name], finite=False)
              for name in wanted}  # fmt: skip
-    found = {name: np.where(np.isfinite(v), v, np.nan) for name, v in found.items()}
     if all(np.isnan(v).all() for v in found.values()):
         raise problem(
             f"history: no value of {', '.join(map(repr, wanted))} is finite in {count} epochs",
@@ -198,7 +204,9 @@ def _panel(
         axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center", color=SOFT)
         axes.set_yticks([])
     part = _PARTS.search(base) and ((0 <= together) & (together <= 1)).all()
-    if spans_decades(together) and not part if log is None else log and (together > 0).any():
+    factor = 20 if _SPANNING.search(base) else 1000
+    wide = spans_decades(together, factor) and not is_better_higher(base)
+    if wide if log is None else log and (together > 0).any():
         logarithmic(axes.yaxis, together[together > 0])
     elif part:
         low, high = axes.get_ylim()
