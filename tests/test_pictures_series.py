@@ -40,3 +40,9 @@ def test_series_draw_a_line_for_each_name_and_leave_gaps():
 def test_series_name_what_they_cannot_draw(given, options, words):
     with pytest.raises(GraphError, match=words):
         pictures.series(given, **options)
+
+
+def test_a_title_that_is_longer_than_its_picture_is_wrapped():
+    figure = pictures.attention(np.eye(3), title="a title of many words: " + "more " * 12)
+    figure.draw_without_rendering()
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
