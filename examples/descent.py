@@ -17,8 +17,8 @@ Then each optimiser of `graphc.optim` takes 300 full-batch steps from the same p
 length that hardly depends on the gradient, so they circle around the minimum; adadelta, which is
 to find its own rate, is slow to get going.
 
-Should reach: online descent with a falling rate within 1% of the least loss; momentum, nesterov,
-adagrad, adam, amsgrad, adamax and nadam within 1e-5, sgd within 1%; L-BFGS within 1e-10 in 10.
+Should reach: within 1% of the least loss, sgd, and online descent with a falling rate; 1e-5,
+momentum, nesterov, adagrad, adam, amsgrad, adamax and nadam; 1e-10, L-BFGS in 10 steps.
 """
 
 import argparse

@@ -78,7 +78,7 @@ def page():
         for name in examples:
             title, reach = docstring(name)
             image = f'<img src="../docs/images/gallery/{name}.png" width="180" alt="{name}">'
-            parts.append(f"| {image} | [{name}]({name}.py): {title} | {reach} |\n")
+            parts.append(f"| {image} | [{title}]({name}.py) | {reach} |\n")
     return "".join([*parts, FOOT])
 
 
