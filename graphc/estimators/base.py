@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from graphc.api import function
 from graphc.core.config import config
 from graphc.core.node import Array, SharedVariable, TensorType, Variable
+from graphc.data.order import read_count
 from graphc.estimators.building import built, optimiser_of, wrong
 from graphc.estimators.rows import applied, rows_of
 from graphc.nn import Layer, states
@@ -72,37 +73,51 @@ class Estimator(BaseEstimator):
 
     def _called(self, build: Any, sizes: tuple[int, int], seed: int, plain: Any) -> Any:
         """What `build` makes; without one, `plain` is called with the estimator's own sizes."""
-        options = dict(self.options or {}) if isinstance(self.options, Mapping | None) else (
-            self.options
-        )  # fmt: skip
-        if build is None and isinstance(options, dict):
+        options = {} if self.options is None else self.options
+        if not isinstance(options, Mapping):
+            raise wrong(f"options={options!r} is not a dict", "such as {'units': 50}")
+        if build is None:
             build = plain
             options = {"hidden": self.hidden, "activation": self.activation, **options}
         return built(build, sizes, options, seed, self.random_state is not None)
 
-    def _declare(self) -> None:
-        """Make `model_` and `task_` for the sizes, the dtype and the seed of this fit."""
+    def _declare(self, first: Array | None = None) -> None:
+        """Make `model_` and `task_` for the sizes, the dtype and the seed of this fit.
+
+        The model is tried with `first`, one row, if it is given.
+        """
         inputs, outputs, dtype, seed = self._shape
         with _DECLARING, config(floatX=dtype):
             self.model_ = self._build((inputs, outputs), seed)
             x = Variable(TensorType(dtype, (None, inputs)), name="x")
+            if first is not None:
+                self._try(x, first)
             self._penalty = _shared_scalar(self.penalty, "penalty", dtype)
             self.task_ = self._declared(self.model_, x)
+            _ = self.task_.kept  # which declares a step of training; compilation comes later
             self._functions: dict[str, Any] = {}
 
     def _task(self, x: Variable, targets: list[Variable], loss: Any, **options: Any) -> Task:
         """A task with the estimator's optimiser, rate and mode."""
+        rate = self.learning_rate
+        if isinstance(rate, bool) or not (
+            rate is None or callable(rate) or isinstance(rate, int | float | np.number)
+        ):
+            raise wrong(f"learning_rate={rate!r} is neither a number nor a schedule",
+                        "None takes the optimiser's own")  # fmt: skip
         return Task(
             self.model_, x, targets, loss, optimiser=optimiser_of(self.optimiser),
-            learning_rate=self.learning_rate, mode=self.mode, **options,
+            learning_rate=rate, mode=self.mode, **options,
         )  # fmt: skip
 
     def _weighted(self, given: Any, weights: Variable | None) -> Variable:
         """The mean of the losses of all rows, and the penalty: ``mean(w l) + a / 2 sum W^2``."""
         losses = as_variable(given)
         if losses.ndim == 0:
-            raise wrong("the loss of a batch is one number, so that rows can't be weighted",
-                        "give one that has a number for each row, as those of nn.losses")
+            raise wrong(
+                "the loss of a batch is one number, so that rows can't be weighted",
+                "give one that has a number for each row, as those of nn.losses",
+            )
         if losses.ndim > 1:
             losses = mean(losses, axis=tuple(range(1, losses.ndim)))
         total = mean(losses if weights is None else mul(losses, weights))
@@ -111,19 +126,22 @@ class Estimator(BaseEstimator):
             return total
         return add(total, mul(mul(self._penalty, 0.5), l2(matrices)))
 
-    def _check_output(self, x: Any, width: int) -> None:
-        """Refuse a model that doesn't give a row of `width` numbers for a row of `x`."""
-        first = np.ascontiguousarray(rows_of(x)[:1])
-        output = self.task_.output[1]
+    def _try(self, x: Variable, first: Array) -> None:
+        """Refuse a model that doesn't give a row of the right size for a row."""
+        self._expect(self.model_(x), x, first, self._shape[1])
+
+    def _expect(self, output: Any, x: Variable, first: Array, width: int) -> Array:
+        """The value of an output for a row, which has to be a row of `width` numbers."""
         label = f"build made {self.model_!r}, which"
         if not isinstance(output, Variable):
             raise wrong(f"{label} gives {output!r}", "a model gives one variable")
-        found = evaluate([output], {self.task_.inputs[0]: first})[0].shape
-        if found != (1, width):
+        found: Array = evaluate([output], {x: first})[0]
+        if found.shape != (1, width):
             raise wrong(
-                f"{label} gives shape {found} for one row of {first.shape[1]} features, not "
+                f"{label} gives shape {found.shape} for one row of {first.shape[1]} features, not "
                 f"(1, {width})", "build(inputs, outputs) says how many outputs there are to be",
             )  # fmt: skip
+        return found
 
     # --- training ---------------------------------------------------------------------
 
@@ -138,22 +156,25 @@ class Estimator(BaseEstimator):
         seed = int(random.randint(np.iinfo(np.int32).max))
         self._shape = (int(x.shape[1]), outputs, str(x.dtype), seed)
         self.history_, self.n_iter_ = History(), 0
-        self._declare()
+        self._declare(np.ascontiguousarray(rows_of(x)[:1]))
 
-    def _learn(self, fields: tuple[Any, ...], epochs: int, strata: Any = None) -> None:
+    def _learn(self, fields: tuple[Any, ...], strata: Any = None) -> None:
         """Train on the rows of all fields, some of them held out if there is to be validation."""
-        held = None
-        if self.validation_fraction and epochs == self.epochs:
+        patience, held = self.patience, None
+        if patience is not None:
+            patience = read_count(patience, "patience")
+        if self.validation_fraction:
             fields, held = self._held_out(fields, strata)
-        count = len(fields[0]) if not hasattr(fields[0], "toarray") else fields[0].shape[0]
-        size = 200 if self.batch_size is None else self.batch_size
-        with np.errstate(all="ignore"):
-            history = fit(
-                self.task_, tuple(map(rows_of, fields)), epochs=epochs,
-                batch=min(size, count) if isinstance(size, int | np.integer) else size,
-                validation=held, patience=self.patience, seed=self._shape[3] + self.n_iter_,
-                finite=False, progress=bool(self.verbose),
-            )  # fmt: skip
+        self._run(fields, self.epochs, validation=held, patience=patience)
+
+    def _run(self, fields: tuple[Any, ...], epochs: int, **options: Any) -> None:
+        """Make epochs, and count them."""
+        rows = tuple(map(rows_of, fields))
+        size = 200 if self.batch_size is None else read_count(self.batch_size, "batch_size")
+        history = fit(
+            self.task_, rows, epochs=epochs, batch=min(size, len(rows[0])), finite=False,
+            seed=self._shape[3] + self.n_iter_, progress=bool(self.verbose), **options,
+        )  # fmt: skip
         self._append(history)
 
     def _append(self, history: History) -> None:
@@ -187,7 +208,8 @@ class Estimator(BaseEstimator):
 
     def _outputs(self, x: Any) -> Array:
         """The model's output for all rows."""
-        return applied(self.task_.use, self._ready(x))
+        rows = self._ready(x)
+        return applied(self.task_.use, rows)
 
     def _function(self, name: str, x: Variable, make: Callable[[Variable], Any]) -> Any:
         """A compiled function of the fitted model, made when it is first needed."""

@@ -8,7 +8,6 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Variable, user_frames
-from graphc.initial import he_uniform, xavier_uniform
 from graphc.nn import Dense, Dropout, Layer, Sequential
 from graphc.nn.layer import derived
 from graphc.ops.elementwise import sigmoid, softplus, tanh
@@ -92,11 +91,10 @@ def multilayer(
     43
     """
     function = activation_of(activation)
-    init = he_uniform if function in (relu, elu) else xavier_uniform
     parts: list[Layer] = []
     size = inputs
     for k, units in enumerate(sizes_of(hidden)):
-        parts.append(Dense(size, units, function, init, seed=derived(seed, 2 * k)))
+        parts.append(Dense(size, units, function, seed=derived(seed, 2 * k)))
         if dropout:
             parts.append(Dropout(dropout, seed=derived(seed, 2 * k + 1)))
         size = units
@@ -155,24 +153,22 @@ def built(
     if not callable(build) or isinstance(build, Layer):
         raise wrong(f"build={build!r} is not a function",
                     "give one that makes a new model: build(inputs, outputs, seed)")  # fmt: skip
-    if not isinstance(options, Mapping):
-        raise wrong(f"options={options!r} is not a dict", "such as {'units': 50}")
     signature = inspect.signature(build)
     parameters = signature.parameters.values()
     takes_seed = any(p.name == "seed" or p.kind is p.VAR_KEYWORD for p in parameters)
-    label = getattr(build, "__name__", "build")
+    label = f"{getattr(build, '__name__', 'build')}({', '.join(signature.parameters)})"
     if takes_seed:
         options = {"seed": seed, **options}
     elif asked:
         raise wrong(
-            f"random_state is given, and {label}{signature} takes no seed",
+            f"random_state is given, and {label} takes no seed",
             "give it a parameter seed, and that to its layers; or leave out random_state",
         )
     try:
         signature.bind(*sizes, **options)
     except TypeError as error:
         raise wrong(
-            f"{label}{signature} is called with inputs, outputs and {sorted(options)}: {error}",
-            "options=... of the estimator names what else it is given",
+            f"{label} is given inputs, outputs and {', '.join(options)}: {error}",
+            "options={...} of the estimator names what else it is given",
         ) from None
     return build(*sizes, **options)

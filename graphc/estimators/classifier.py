@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
 from graphc.core.node import Array, TensorType, Variable
@@ -129,18 +129,14 @@ class GraphcClassifier(ClassifierMixin, Estimator):
         sample_weight : array, (rows,), optional
             How much each row counts; 2 is as good as having it twice.
         """
-        x, y = self._checked(X, y)
+        x, y = self._checked(X, _one_column(y))
         y = self._labels(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         weights = self._weights(x, y, sample_weight)
-        present = self.classes_[np.unique(numbers[weights > 0])]
-        if len(present) < 2:
-            raise problem(f"y has one class only, {present.tolist()}: there is nothing to tell "
-                          "apart", "a classifier needs rows of two classes or more")  # fmt: skip
+        _two_or_more(self.classes_[np.unique(numbers[weights > 0])])
         self._begin(x, len(self.classes_))
-        self._check_output(x, len(self.classes_))
         fields = x, numbers.astype("int32"), weights / weights.mean()
-        self._learn(fields, self.epochs, strata=numbers)
+        self._learn(fields, strata=numbers)
         return self
 
     def partial_fit(
@@ -156,12 +152,15 @@ class GraphcClassifier(ClassifierMixin, Estimator):
             All there will ever be; needed the first time.
         """
         first = not hasattr(self, "task_")
-        x, y = self._checked(X, y, reset=first)
+        if isinstance(self.class_weight, str):
+            raise wrong(f"class_weight={self.class_weight!r} needs all rows at once",
+                        "give a dict of numbers, or weights of rows")  # fmt: skip
+        x, y = self._checked(X, _one_column(y), reset=first)
         y = self._labels(y)
         if first:
             if classes is None:
                 raise wrong("the first call of partial_fit needs classes=, all there will be")
-            self.classes_ = np.unique(column_or_1d(classes))
+            self.classes_ = _two_or_more(np.unique(column_or_1d(classes)))
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise wrong(f"classes={classes!r} are not those of the first call, "
                         f"{self.classes_.tolist()}")  # fmt: skip
@@ -171,26 +170,17 @@ class GraphcClassifier(ClassifierMixin, Estimator):
         weights = self._weights(x, y, sample_weight)
         if first:
             self._begin(x, len(self.classes_))
-            self._check_output(x, len(self.classes_))
-        self._learn((x, np.searchsorted(self.classes_, y).astype("int32"), weights), 1)
+        self._run((x, np.searchsorted(self.classes_, y).astype("int32"), weights), 1)
         return self
 
     def _labels(self, y: Any) -> Array:
         """Classes as a vector."""
         check_classification_targets(y)
-        kind = type_of_target(y)
-        if kind not in ("binary", "multiclass"):
-            raise problem(
-                f"y is {kind}, of shape {np.shape(y)}: GraphcClassifier takes one class per row",
-                "sklearn.multioutput.MultiOutputClassifier makes one classifier for each column",
-            )
         return column_or_1d(y, warn=True)  # type: ignore[no-any-return]
 
     def _weights(self, x: Any, y: Array, given: Any) -> Array:
         """How much each row counts."""
-        weights = _check_sample_weight(
-            given, x, dtype=x.dtype, ensure_non_negative=True, copy=True
-        )
+        weights = _check_sample_weight(given, x, dtype=x.dtype, ensure_non_negative=True, copy=True)
         if self.class_weight is not None:
             weights *= compute_sample_weight(self.class_weight, y).astype(x.dtype)
         if not weights.sum() > 0:
@@ -241,6 +231,26 @@ class GraphcClassifier(ClassifierMixin, Estimator):
         """The likeliest class of each row."""
         check_is_fitted(self, "task_")
         return self.classes_[self._outputs(X).argmax(axis=1)]  # type: ignore[no-any-return]
+
+
+def _one_column(y: Any) -> Any:
+    """Labels as they are, unless there are several for each row."""
+    shape = getattr(y, "shape", ())
+    if len(shape) > 1 and shape[1] != 1:
+        raise problem(
+            f"y has shape {tuple(shape)}, and GraphcClassifier takes one class for each row: "
+            "several labels are not supported",
+            "sklearn.multioutput.MultiOutputClassifier makes one classifier for each column",
+        )
+    return y
+
+
+def _two_or_more(classes: Array) -> Array:
+    """Classes as they are, unless there is nothing to tell apart."""
+    if len(classes) < 2:
+        raise problem(f"there is one class only, {classes.tolist()}",
+                      "a classifier needs rows of two classes or more")  # fmt: skip
+    return classes
 
 
 def _right(scores: Variable, classes: Variable, weights: Variable) -> tuple[Variable, Variable]:

@@ -90,7 +90,7 @@ class GraphcRegressor(RegressorMixin, MultiOutputMixin, Estimator):
         x, y = self._checked(X, y, multi_output=True, y_numeric=True)
         weights = self._weights(x, sample_weight)
         self._start(x, y)
-        self._learn((x, self._columns(y, x.dtype), weights / weights.mean()), self.epochs)
+        self._learn((x, self._columns(y, x.dtype), weights / weights.mean()))
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> GraphcRegressor:
@@ -100,21 +100,21 @@ class GraphcRegressor(RegressorMixin, MultiOutputMixin, Estimator):
         weights = self._weights(x, sample_weight)
         if first:
             self._start(x, y)
-        self._learn((x, self._columns(y, x.dtype), weights), 1)
+        self._run((x, self._columns(y, x.dtype), weights), 1)
         return self
 
     def _start(self, x: Any, y: Array) -> None:
         self._single = y.ndim == 1
         outputs = 1 if self._single else y.shape[1]
         self._begin(x, outputs)
-        self._check_output(x, outputs)
 
     def _columns(self, y: Array, dtype: Any) -> Array:
         """Targets as a matrix of the model's dtype."""
-        found = y.reshape(len(y), -1).astype(dtype)
+        with np.errstate(over="ignore"):
+            found = y.reshape(len(y), -1).astype(dtype)
         if (y.ndim == 1, found.shape[1]) != (self._single, self._shape[1]):
-            raise problem(f"y has shape {y.shape}, and the model gives {self._shape[1]} numbers "
-                          f"as a {'vector' if self._single else 'matrix'}")  # fmt: skip
+            raise problem(f"y has shape {y.shape}; that of the first call was (rows"
+                          f"{',)' if self._single else f', {self._shape[1]})'}")  # fmt: skip
         if not np.isfinite(found).all():
             raise problem(f"y has values that are infinite in {found.dtype}", "scale them")
         return found

@@ -34,7 +34,5 @@ def rows_of(x: Any) -> Any:
 def applied(function: Callable[[Array], Array], x: Any, size: int = AT_ONCE) -> Array:
     """What a function makes of all rows, `size` at a time."""
     rows = rows_of(x)
-    parts = [
-        function(np.ascontiguousarray(rows[k : k + size])) for k in range(0, len(rows), size)
-    ]
+    parts = [function(np.ascontiguousarray(rows[k : k + size])) for k in range(0, len(rows), size)]
     return np.concatenate(parts)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, check_array
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from graphc.core.node import Array, TensorType, Variable
 from graphc.data.problems import problem
 from graphc.estimators.base import Estimator
 from graphc.estimators.building import autoencoder, wrong
-from graphc.estimators.rows import applied, rows_of
+from graphc.estimators.rows import applied
 from graphc.nn import Layer, Sequential
 from graphc.nn.losses import squared_error
 from graphc.train import Task
@@ -95,7 +95,7 @@ class GraphcTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         """Train a new model to rebuild `X`, an array or sparse matrix; `y` is not looked at."""
         x = self._checked(X)
         self._start(x)
-        self._learn((x,), self.epochs)
+        self._learn((x,))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> GraphcTransformer:
@@ -104,7 +104,7 @@ class GraphcTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         x = self._checked(X, reset=first)
         if first:
             self._start(x)
-        self._learn((x,), 1)
+        self._run((x,), 1)
         return self
 
     def _start(self, x: Any) -> None:
@@ -112,10 +112,13 @@ class GraphcTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
             raise wrong(f"n_components={count!r} is no size of a code", "such as 2")
         self._begin(x, int(count))
-        self._check_output(x, x.shape[1])
-        found = self._encode()(np.ascontiguousarray(rows_of(x)[:1])).shape
-        if found != (1, count):
-            raise wrong(f"the encoder gives shape {found} for one row, not (1, {count})")
+
+    def _try(self, x: Variable, first: Array) -> None:
+        code = TensorType(x.dtype, (None, self._shape[1]))
+        y = Variable(code, name="code")
+        encoder, decoder = self.model_  # type: ignore[attr-defined]
+        found = self._expect(encoder(x), x, first, self._shape[1])
+        self._expect(decoder(y), y, found, self._shape[0])
 
     def _build(self, sizes: tuple[int, int], seed: int) -> Layer:
         found = self._called(self.build, sizes, seed, autoencoder)
@@ -141,11 +144,13 @@ class GraphcTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estim
         return self._function(name, x, lambda v: part(v))
 
     def _encode(self) -> Any:
+        """The encoder, compiled."""
         return self._part(0, self._shape[0], "encode")
 
     def transform(self, X: Any) -> Array:
         """The codes, (rows, n_components)."""
-        return applied(self._encode(), self._ready(X))
+        rows = self._ready(X)
+        return applied(self._encode(), rows)
 
     def inverse_transform(self, X: Any) -> Array:
         """What the model rebuilds of codes, (rows, features)."""
