@@ -40,6 +40,7 @@ from graphc.subgraphs import OpFromGraph, elementwise
 # Modules that are imported when a program first asks for them.
 _LATER = (
     "data", "gof", "initial", "nn", "optim", "pictures", "printing", "recurrent", "sandbox",
+    "estimators",
     "scalar", "scan_module", "train",
 )  # fmt: skip
 __getattr__ = _lookup("graphc", globals(), _LATER)
