@@ -39,9 +39,8 @@ from graphc.subgraphs import OpFromGraph, elementwise
 
 # Modules that are imported when a program first asks for them.
 _LATER = (
-    "data", "gof", "initial", "nn", "optim", "pictures", "printing", "recurrent", "sandbox",
-    "estimators",
-    "scalar", "scan_module", "train",
+    "data", "estimators", "gof", "initial", "nn", "optim", "pictures", "printing", "recurrent",
+    "sandbox", "scalar", "scan_module", "train",
 )  # fmt: skip
 __getattr__ = _lookup("graphc", globals(), _LATER)
 
@@ -50,7 +49,7 @@ __all__ = [
     "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "initial", "jacobian",
-    "optim", "data", "nn", "pictures",
+    "optim", "data", "estimators", "nn", "pictures",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
     "ifelse", "loop", "each", "recurrent", "train",
