@@ -1,6 +1,9 @@
 """The README's program runs as it stands there, and what the README promises is so."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,16 +12,18 @@ import graphc
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 TEXT = README.read_text("utf-8")
+FILE = re.compile(r"<!-- file: (\S+) -->")
 LINKS = re.findall(r"\]\((?!https?://|#)([^)#]+)\)", TEXT)
 
 
 def python_program(text: str) -> str:
-    """All Python blocks, each on the lines that it has in the file."""
-    lines, inside = [], False
+    """All Python blocks but those that are files, each on the lines that it has in the file."""
+    lines, inside, before = [], False, ""
     for line in text.splitlines():
         fence = line.startswith("```")
         lines.append(line if inside and not fence else "")
-        inside = line.strip() == "```python" if fence else inside
+        inside = line.strip() == "```python" and not FILE.match(before) if fence else inside
+        before = line
     return "\n".join(lines)
 
 
@@ -77,3 +82,23 @@ def test_pictures_are_embedded_and_not_too_large():
     assert pictures
     for picture in pictures:
         assert (README.parent / picture).stat().st_size < 200_000
+
+
+def test_what_is_trained_today_is_used_tomorrow(tmp_path):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("safetensors")
+    pytest.importorskip("matplotlib")
+    files = re.findall(FILE.pattern + r"\n```python\n(.*?)```", TEXT, re.DOTALL)
+    assert [name for name, _ in files] == ["digits.py", "tomorrow.py"]
+    paths = [str(README.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    for name, source in files:
+        (tmp_path / name).write_text(source)
+        done = subprocess.run([sys.executable, name], cwd=tmp_path, env=environment, text=True,
+                              capture_output=True, timeout=300)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    accuracy = float(re.search(r"'accuracy': ([\d.]+)", done.stdout).group(1))
+    assert accuracy > 0.95
+    said, are = re.search(r"read as \[(.*)\] and are \[(.*)\]", done.stdout).groups()
+    assert sum(a == b for a, b in zip(said.split(), are.split())) >= 8
