@@ -1,0 +1,90 @@
+"""Training that is killed at random moments goes on, and ends with the bits of one that isn't."""
+
+import csv
+import os
+import random
+import select
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("safetensors")
+
+from graphc import train
+
+HERE = Path(__file__).parent
+
+
+class Child:
+    """The program in a process of its own."""
+
+    def __init__(self, folder, mode):
+        paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "train_child.py"), str(folder), mode],
+            env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        line = self.process.stdout.readline()
+        assert line == "ready\n", self.process.stderr.read()
+
+    def dead_after(self, seconds):
+        """Kill it after a while; whether there was something to kill."""
+        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
+        if not ready:
+            self.process.kill()
+        out, errors = self.process.communicate(timeout=60)
+        if self.process.returncode == -9:
+            return True
+        assert self.process.returncode == 0 and out == "done\n", errors
+        return False
+
+
+def end(folder):
+    """What a run leaves, but for the time that it took."""
+    with open(folder / "log.csv") as file:
+        log = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+    files = [(folder / f"{name}.safetensors").read_bytes() for name in ("best", "last")]
+    (values, state) = train.RunFolder(folder).newest()
+    values = {k: v.tobytes() for k, v in values.items()}
+    del state["seconds"], state["columns"]["seconds"]
+    return log, files, values, state
+
+
+def kill_often(times, base, seed, longest, mode):
+    """Kill runs until so many kills are done; each run ends as the undisturbed one."""
+    whole = base / "whole"
+    assert not Child(whole, mode).dead_after(120)
+    wanted = end(whole)
+    rolls, kills, runs = random.Random(seed), 0, 0
+    while kills < times or not runs:
+        folder, before, running = base / f"run{runs}", -1, True
+        while running:
+            running = Child(folder, mode).dead_after(
+                rolls.uniform(0, longest) if kills < times else 120
+            )  # fmt: skip
+            kills += running
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # a damaged checkpoint would be told
+                found = train.RunFolder(folder).newest()
+            now = -1 if found is None else found[1]["step"]
+            assert now >= before, f"step {before} was reached, and {now} is left"
+            before = now
+        assert end(folder) == wanted
+        runs += 1
+    return kills, runs
+
+
+def test_a_run_that_is_killed_a_few_times_ends_with_the_same_bits(tmp_path):
+    kills, _ = kill_often(6, tmp_path, seed=1, longest=0.3, mode="numpy")
+    assert kills >= 6
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_200_times_ends_with_the_same_bits(tmp_path):
+    kills, runs = kill_often(200, tmp_path, seed=2, longest=0.6, mode="native")
+    assert kills >= 200
+    print(f"{kills} kills in {runs} runs")
