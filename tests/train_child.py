@@ -1,6 +1,6 @@
 """A small training run with checkpoints, for tests that kill it.
 
-    python tests/train_child.py FOLDER [MODE]
+    python tests/train_child.py FOLDER
 
 All that a checkpoint has to hold takes part: dropout, batch normalisation, Adam, shuffling, random
 transforms, a hook with a state.
@@ -73,10 +73,14 @@ def run(folder, hooks=(), epochs=EPOCHS, mode=None, **options):
     )  # fmt: skip
 
 
-if __name__ == "__main__":
+def main(folder, mode=None):
     warnings.simplefilter("error", train.CheckpointWarning)
     counter = Count()
-    print("ready", flush=True)
-    history = run(sys.argv[1], hooks=[counter], mode=(*sys.argv, None)[2])
+    history = run(folder, hooks=[counter], mode=mode)
     assert counter.count == history["steps"][-1]
+
+
+if __name__ == "__main__":
+    print("ready", flush=True)
+    main(sys.argv[1])
     print("done", flush=True)

@@ -123,6 +123,7 @@ def fit(
         if folder is not None:
             run.folder = stack.enter_context(RunFolder(folder, read_count(keep, "keep")).held())
             take_up(run, resume)
+            run.begun = run.step
         run.interrupts = stack.enter_context(Interrupts())
         run.progress = Progress(progress, run.epochs, _length(batches), run.epoch)
         stack.callback(run.progress.close)
@@ -175,8 +176,12 @@ class Run:
         Epochs that are over, and steps that were made.
     epochs : int
         How many there are to be.
+    begun : int
+        Steps that were made before this process took up the run.
     arrays : list of arrays
         What the latest step was shown.
+    loss : float
+        What the latest step found.
     folder : RunFolder or None
     stop : str or None
         A hook that sets it ends training after this epoch, for the reason that it gives.
@@ -195,7 +200,8 @@ class Run:
         self.task, self.batches, self.feed, self.epochs = task, batches, feed, epochs
         self.history = History()
         self.hooks: list[Any] = []
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.begun = 0
+        self.loss = float("nan")
         self.seconds = 0.0
         self.arrays: list[Array] = []
         self.sums = Sums(task.figures.values())
@@ -233,7 +239,7 @@ class Run:
                 values = step(*arrays)
             except UNSUITED as error:
                 raise self._unsuitable(error) from error
-            loss = float(values[0])
+            self.loss = loss = float(values[0])
             if not -_HUGE < loss < _HUGE:  # false for NaN, too
                 self._not_finite(f"the loss of step {self.step + 1} is {loss}")
             sums.add(values, len(arrays[0]))
