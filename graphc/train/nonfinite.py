@@ -90,12 +90,13 @@ def culprits(
     order = [v for v in graph.nodes() if not isinstance(v, Constant)]
     with np.errstate(all="ignore"):
         values = dict(zip(order, evaluate(order, dict(zip(graph.inputs, batch)))))
-        roots = [r for r in graph.roots if r in values]
+        roots = [r for r in graph.roots if r in values and not all_finite(values[r])]
+        if roots and roots[0] is graph.roots[0]:
+            roots = roots[:1]  # of a loss that is infinite, its gradient is NaN for no other reason
         found = _found(roots, values, dict(names or {}))
     if found:
-        bad = next(r for r in roots if not all_finite(values[r]))
-        new = [names.get(s) or s.name for s, r in graph.updates if r is bad] if names else []
-        towards = "the loss" if bad is graph.roots[0] else f"the new {new[0]}" if new else ""
+        new = [names.get(s) or s.name for s, r in graph.updates if r is roots[0]] if names else []
+        towards = "the loss" if roots[0] is graph.roots[0] else f"the new {new[0]}" if new else ""
         found[0] = replace(found[0], towards=towards)
     return found
 

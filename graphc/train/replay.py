@@ -42,6 +42,7 @@ class Found:
 
     step: int
     why: str
+    given: str = ""  # the input that held it
 
 
 def watched(task: Task) -> dict[str, SharedVariable]:
@@ -80,6 +81,9 @@ def explain(run: Run, snapshot: Snapshot, what: str) -> NonFiniteError:
             "model has the values of the repetition",
         )
     made = "" if found.step == run.step + 1 else f"; step {found.step} made it"
+    if found.given:
+        return NonFiniteError(f"{what}{made}:\n{found.why}",
+                              f"{found.given} holds it: finite=True refuses such rows")  # fmt: skip
     return NonFiniteError(f"{what}{made}:\n{found.why}", CURES)
 
 
@@ -98,9 +102,13 @@ def _search(run: Run, snapshot: Snapshot) -> Found | None:
             number += 1
             if not all_finite(values[0]) or bad_leaves(run.watched):
                 before.restore()
-                made = "\n".join(map(str, culprits(task.step, arrays, names)))
+                found = culprits(task.step, arrays, names)
                 batches.close()
-                return Found(number, made or "the interpreter, which rounds otherwise, got numbers")
+                if not found:
+                    return Found(number, "the interpreter, which rounds otherwise, got numbers")
+                given = found[-1].variable
+                label = str(given.name) if given in task.inputs + task.targets else ""
+                return Found(number, "\n".join(map(str, found)), label)
             if number >= last:
                 break
         if number == first:
