@@ -60,6 +60,18 @@ def test_class_numbers_that_are_none():
          validation=(X, changed(Y, 2, 7)))  # fmt: skip
 
 
+def test_a_mask_may_stand_for_no_class():
+    x, y = T.dmatrix("x"), T.ivector("y")
+    with graphc.config(floatX="float64"):
+        task = train.Task(
+            nn.Dense(4, 3, seed=1), x, y, mode="numpy",
+            loss=lambda p, y: nn.losses.cross_entropy(p, y) * T.ge(y, 0),
+        )  # fmt: skip
+    train.fit(task, (X, changed(Y, 5, -1)), batch=10, epochs=1, progress=False)
+    del vars(task)["step"]
+    told(X, changed(Y, 5, -4), "row 5 has class -4", task=task)
+
+
 def test_class_numbers_of_a_part_of_the_rows():
     rows = data.from_arrays(X, changed(Y, 11, 3))
     train.fit(make(), rows.take(slice(12, 40)), batch=10, epochs=1, progress=False)

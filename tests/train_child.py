@@ -73,10 +73,10 @@ def run(folder, hooks=(), epochs=EPOCHS, mode=None, **options):
     )  # fmt: skip
 
 
-def main(folder, mode=None):
+def main(folder, mode=None, epochs=EPOCHS):
     warnings.simplefilter("error", train.CheckpointWarning)
     counter = Count()
-    history = run(folder, hooks=[counter], mode=mode)
+    history = run(folder, hooks=[counter], epochs=epochs, mode=mode)
     assert counter.count == history["steps"][-1]
 
 

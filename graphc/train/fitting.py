@@ -225,6 +225,11 @@ class Run:
         self._end()
 
     @property
+    def validation(self) -> Dataset | None:
+        """The validation set."""
+        return None if self.judge is None else self.judge.rows
+
+    @property
     def ended(self) -> str | None:
         """Why there is to be no other epoch, if so."""
         return self.stop or self.monitor.over

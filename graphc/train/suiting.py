@@ -27,6 +27,7 @@ from graphc.passes.specialise import size_numbers, specialise
 from graphc.train.task import Task
 
 THROUGH = ("cast", "reshape", "dimshuffle", "copy")  # a class number passes these as it is
+COMPARED = ("eq", "neq", "lt", "le", "gt", "ge")
 LOOKED_AT = 1 << 30  # bytes of a data set that are read for a check before training
 _PART = 1 << 22
 
@@ -114,11 +115,24 @@ def picks(task: Task) -> dict[Variable, Variable]:
         if v.op is None or v.op.name != "gather":
             continue
         for axis, index in zip(v.attrs["axes"], v.args[1:]):
-            while index.op is not None and index.op.name in THROUGH:
-                index = index.args[0]
+            index = _source(index)
             if index in leaves:
                 found.setdefault(index, dim(v.args[0], axis))
     return found
+
+
+def masked(task: Task) -> set[Variable]:
+    """Inputs and targets that the loss compares with something, as where -1 is for no class."""
+    return {
+        _source(a) for v in toposort([task.losses[1]])
+        if v.op is not None and v.op.name in COMPARED for a in v.args
+    }  # fmt: skip
+
+
+def _source(v: Variable) -> Variable:
+    while v.op is not None and v.op.name in THROUGH:
+        v = v.args[0]
+    return v
 
 
 def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
@@ -171,10 +185,12 @@ def check_rows(task: Task, rows: Dataset, feed: Feed, size: int, finite: bool, w
             counts = known_counts(task, arrays)
         except GraphError as error:
             raise unsuitable(feed, arrays, error, "rows") from error
+        may_be_less = masked(task)
         changed = {name for step in rows.steps for name in step.fields}
         for field, v in zip(feed.fields, feed.variables):
             if v in counts and field not in changed:
-                _check_numbers(field, rows, counts[v], v in task.targets)
+                low = -counts[v] if v in may_be_less else 0
+                _check_numbers(field, rows, low, counts[v], v in task.targets)
         small = sum(_bytes(c) for c in rows.columns.values()) <= LOOKED_AT
         if finite and small:
             for name in feed.fields:
@@ -197,17 +213,17 @@ class named:
             error.what = f"{self.what}: {error.what}"
 
 
-def _check_numbers(field: str, rows: Table, count: int, target: bool) -> None:
-    """Refuse class numbers outside 0 ... count - 1; negative ones would count from the end."""
+def _check_numbers(field: str, rows: Table, least: int, count: int, target: bool) -> None:
+    """Refuse class numbers outside least ... count - 1; negative ones count from the end."""
     column = rows.columns[field]
     if column.dtype.kind not in "iu" or _bytes(column) > LOOKED_AT:
         return
     values = column if rows.rows is None else column[rows.rows]
     low, high = int(values.min()), int(values.max())
-    if low >= 0 and high < count:
+    if low >= least and high < count:
         return
     values = np.asarray(values)
-    bad = np.argwhere((values < 0) | (values >= count))
+    bad = np.argwhere((values < least) | (values >= count))
     at = ", ".join(map(str, bad[0]))
     kind = "class" if target else "entry"
     among = f"{count} {'classes' if target else 'entries'}"
