@@ -7,6 +7,7 @@ import accuracy
 import foreign
 import numpy as np
 import op_table
+import pytest
 import scipy.sparse
 import theano_page
 from test_readme import python_program
@@ -69,3 +70,18 @@ def test_the_page_about_loops_runs_and_shows_the_plan_that_is_made():
         return [line.split(" by ")[0] for line in plan.splitlines()[1:] if "->" not in line]
 
     assert steps(text.split("```text\n")[1].split("```")[0]) == steps(str(names["train"].plan))
+
+
+def test_the_page_about_training_runs(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("safetensors")
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "train.md"
+    program, names = python_program(page.read_text("utf-8")), {"__name__": "train_page"}
+    assert program.count("assert ") == 11
+    with graphc.config(floatX="float32"):
+        exec(compile(program, str(page), "exec"), names)
+    shown = page.read_text("utf-8").split("| in the folder |")[1].split("\n\n")[0]
+    written = {p.name for p in (tmp_path / "runs/digits").iterdir()}
+    assert written == {"checkpoints", "best.safetensors", "last.safetensors", "log.csv", ".lock"}
+    assert all(name in shown for name in written)

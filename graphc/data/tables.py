@@ -126,10 +126,15 @@ class Table(Dataset):
     def _read(self, rows: Any, names: Any) -> Fields:
         """Copies of rows of some fields, in the order of bytes that kernels read."""
         where = rows if self.rows is None else self.rows[rows]
-        return {
-            name: np.array(c[where], c.dtype.newbyteorder("="), order="C", copy=True)
-            for name, c in self.columns.items() if name in names
-        }  # fmt: skip
+        return {name: _own(c[where], c) for name, c in self.columns.items() if name in names}
+
+
+def _own(part: Any, column: Any) -> Array:
+    """Rows that nobody else holds; those picked by number are a copy already."""
+    if part.__class__ is np.ndarray and part.base is None and part is not column:
+        if part.flags.c_contiguous and part.dtype.isnative:
+            return part
+    return np.array(part, column.dtype.newbyteorder("="), order="C", copy=True)
 
 
 def _numbers(rows: Any) -> Array:

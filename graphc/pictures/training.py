@@ -37,6 +37,7 @@ _COLOURS = {"training": BLUE, "validation": ORANGE, "test": VIOLET}
 _HIGHER = re.compile(
     r"accurac|precision|recall|f1|auc|score|iou|bleu|r2|correct|top.?\d|likelihood|reward"
 )
+UNTOLD = ("seconds", "steps")  # columns that count the work and tell nothing of learning
 _SPANNING = re.compile(r"loss|rate|perplexity|norm|entropy|error|ratio")
 _PARTS = re.compile(r"accurac|precision|recall|error|correct")
 
@@ -66,9 +67,9 @@ def curves(
     history : mapping, or object with such a mapping as ``columns``
         A list of numbers, one for each epoch, by name: "loss", "validation loss", "accuracy",
         "test accuracy" and so on. None and NaN leave gaps. "epoch" numbers the epochs, from 1 by
-        default; "seconds" is left out unless named; "rate" is the learning rate.
+        default; "rate" is the learning rate.
     names : collection of str, optional
-        Which of them to draw.
+        Which of them to draw; by default all but "seconds", "steps" and a rate that never changes.
     best : str or bool
         What the best epoch is told by; by default the validation loss, another figure on
         validation rows, or the loss. False marks none. Figures on test rows never choose.
@@ -124,12 +125,17 @@ def curves(
     return figure
 
 
+def _is_constant(column: Any) -> bool:
+    return len(column) > 0 and all(x == column[0] for x in column)
+
+
 def _read(history: Any, names: Collection[str] | None) -> tuple[dict[str, Array], Array]:
     """The columns to draw, all of one length, and the epochs' numbers."""
     given = dict(checks.named("history", getattr(history, "columns", history), "lists of numbers"))
     numbered = given.pop("epoch", None)
     if names is None:
-        wanted = [name for name in given if name != "seconds"]
+        wanted = [name for name, column in given.items()
+                  if name not in UNTOLD and not (name == "rate" and _is_constant(column))]  # fmt: skip
     else:
         wanted = [names] if isinstance(names, str) else list(names)
         absent = [name for name in wanted if name not in given]

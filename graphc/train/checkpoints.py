@@ -3,14 +3,15 @@
 ::
 
     folder/
-      checkpoints/00000120/values.safetensors     all that training changes
-                           state.json             where it was, and the history
+      checkpoints/00000120-0003/values.safetensors   all that training changes
+                                state.json           where it was, and the history
       best.safetensors, last.safetensors          the model's values, for ``model.load``
       log.csv                                     the history, for other programs
 
-A checkpoint is written to a hidden folder, synchronised to the disk, and then renamed: under its
-name there is a whole one or none. Each state holds a hash of its values, so that a damaged one
-(a full disk, a cut cable) is passed over for the one before.
+A checkpoint is named by the steps and the epochs that were made. It is written to a hidden
+folder, synchronised to the disk, and then renamed: under its name there is a whole one or none.
+Each state holds a hash of the values and one of itself, so that a damaged checkpoint (a full
+disk, a cut cable) is passed over for the one before.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -32,6 +34,10 @@ from graphc.nn import states
 
 VERSION = 1
 VALUES, STATE = "values.safetensors", "state.json"
+NAME = re.compile(r"(\d{8,})-(\d{4,})")
+# What a killed process leaves: nothing else that is hidden is ours to remove.
+HALF_CHECKPOINT = re.compile(r"\.(old-)?\d{8,}-\d{4,}-\d+")
+HALF_FILE = re.compile(r"\.log\.csv-\d+|\.(best|last)\.safetensors\.\d+-[0-9a-f]+")
 
 
 class CheckpointError(GraphError, RuntimeError):
@@ -69,43 +75,56 @@ class RunFolder:
 
     def _sweep(self) -> None:
         """Remove what a killed process left half-written."""
-        for left in self.checkpoints.glob(".*"):
-            shutil.rmtree(left, ignore_errors=True)
-        for left in self.path.glob(".*-*"):
-            left.unlink(missing_ok=True)
+        for left in self.checkpoints.iterdir():
+            if HALF_CHECKPOINT.fullmatch(left.name):
+                shutil.rmtree(left, ignore_errors=True)
+        for left in self.path.iterdir():
+            if HALF_FILE.fullmatch(left.name) and left.is_file():
+                left.unlink(missing_ok=True)
 
     # --- checkpoints ------------------------------------------------------------------
 
     def names(self) -> list[Path]:
         """The checkpoints, oldest first."""
-        return sorted(p for p in self.checkpoints.glob("[0-9]*") if p.is_dir())
+        there = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        found = [(_place(p), p) for p in there if NAME.fullmatch(p.name)]
+        return [path for _, path in sorted(found) if path.is_dir()]
 
     def save(self, step: int, values: Mapping[str, Array], state: Mapping[str, Any]) -> Path:
-        """Write a checkpoint, which is there as a whole or not at all."""
-        target = self.checkpoints / f"{step:08d}"
+        """Write a checkpoint, which is there as a whole or not at all.
+
+        Older ones than the newest `keep` are removed once it is there, and so are those of later
+        steps: they were damaged, or this run would have gone on from them.
+        """
+        target = self.checkpoints / f"{step:08d}-{state.get('epoch', 0):04d}"
+        if target.exists() and _is_whole(target):  # gone on with, and not a step was made
+            return target
         hidden = self.checkpoints / f".{target.name}-{os.getpid()}"
         shutil.rmtree(hidden, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        states.write(hidden / VALUES, values)
-        full = {"version": VERSION, "sha256": _hash(hidden / VALUES), **state}
-        _write(hidden / STATE, json.dumps(full, indent=1).encode())
-        _sync(hidden)
-        if target.exists() and _is_whole(target):  # gone on with, and not a step was made
-            shutil.rmtree(hidden)
-            return target
-        if target.exists():
-            self._remove(target)
-        os.replace(hidden, target)
+        try:
+            hidden.mkdir(parents=True)
+            states.write(hidden / VALUES, values)
+            _write(hidden / STATE, _stated(_hash(hidden / VALUES), state))
+            _sync(hidden)
+            if target.exists():
+                self._remove(target)
+            os.replace(hidden, target)
+        except BaseException:  # a full disk: leave what was there before, and no rubbish
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
         _sync(self.checkpoints)
-        for old in self.names()[: -self.keep]:
-            self._remove(old)
+        names = self.names()
+        place = names.index(target)
+        for other in (*names[: max(0, place + 1 - self.keep)], *names[place + 1 :]):
+            self._remove(other)
         return target
 
     def _remove(self, path: Path) -> None:
         """Delete a checkpoint, which is hidden first: half of one is never seen."""
         hidden = path.with_name(f".old-{path.name}-{os.getpid()}")
+        shutil.rmtree(hidden, ignore_errors=True)
         os.replace(path, hidden)
-        shutil.rmtree(hidden)
+        shutil.rmtree(hidden, ignore_errors=True)  # what stays is removed at the next start
 
     def newest(self) -> tuple[dict[str, Array], dict[str, Any]] | None:
         """The values and the state of the newest checkpoint that is whole; None if there is none.
@@ -133,8 +152,12 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> None:
         """Write a file, which appears when it is whole."""
         hidden = self.path / f".{name}-{os.getpid()}"
-        _write(hidden, text.encode())
-        os.replace(hidden, self.path / name)
+        try:
+            _write(hidden, text.encode())
+            os.replace(hidden, self.path / name)
+        except BaseException:
+            hidden.unlink(missing_ok=True)
+            raise
 
     def write_values(self, name: str, values: Mapping[str, Array]) -> None:
         """Write the model's values, for ``model.load``."""
@@ -151,20 +174,38 @@ def read(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     path = Path(path)
     try:
-        state = json.loads((path / STATE).read_text())
-        version, digest = state["version"], state["sha256"]
+        found = json.loads((path / STATE).read_text())
+        version, digest, own = found["version"], found["values"], found["sha256"]
+        state: dict[str, Any] = found["state"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, f"{STATE}: {type(error).__name__}: {error}") from error
     if version != VERSION:
         raise CheckpointError(f"{path} has version {version}, not {VERSION}",
                               "it was written by another graphc", user_frames())  # fmt: skip
+    if own != _digest(state):
+        raise _damaged(path, f"{STATE} is not what was written")
     try:
-        found = _hash(path / VALUES)
+        written = _hash(path / VALUES)
     except OSError as error:
         raise _damaged(path, f"{VALUES}: {error}") from error
-    if found != digest:
-        raise _damaged(path, f"{VALUES} is not the file that was written")
+    if written != digest:
+        raise _damaged(path, f"{VALUES} is not what was written")
     return states.read(path / VALUES), state
+
+
+def _stated(values: str, state: Mapping[str, Any]) -> bytes:
+    """The text of a state, with the hash of the values and that of itself."""
+    plain = json.loads(json.dumps(state))  # as it will be read: tuples are lists
+    full = {"version": VERSION, "values": values, "sha256": _digest(plain), "state": plain}
+    return json.dumps(full, indent=1).encode()
+
+
+def _digest(state: Any) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _place(path: Path) -> tuple[int, ...]:
+    return tuple(map(int, path.name.split("-")))
 
 
 def _is_whole(path: Path) -> bool:
@@ -213,8 +254,11 @@ def _lock(file: Any, path: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         raise CheckpointError(
-            f"another process trains in {path}", "give each run a folder of its own",
+            f"another run trains in {path}", "give each run a folder of its own",
             user_frames(),
         ) from error  # fmt: skip
+    except OSError as error:  # some file systems of networks have no locks
+        warnings.warn(f"{path} can't be locked ({error}): see that only one run uses it",
+                      CheckpointWarning, 4)  # fmt: skip

@@ -8,21 +8,27 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from graphc.core.errors import ArgumentError
+from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.node import Array, SharedVariable, user_frames
+from graphc.data.dataset import Dataset
 from graphc.data.loader import Batches
 from graphc.data.order import read_count
+from graphc.data.problems import problem
 from graphc.nn import states
 from graphc.train.checkpoints import CheckpointError, RunFolder
 from graphc.train.figures import Sums
 from graphc.train.history import History
 from graphc.train.interrupts import Interrupts
-from graphc.train.judging import as_rows, evaluate, fed
+from graphc.train.judging import UNSUITED, fed, judged
 from graphc.train.monitor import Monitor
-from graphc.train.nonfinite import all_finite
+from graphc.train.nonfinite import bad_leaves, listed
 from graphc.train.progress import Progress
-from graphc.train.replay import Snapshot, explain
+from graphc.train.replay import Snapshot, explain, watched
+from graphc.train.resuming import state_of, take_up
+from graphc.train.suiting import check_rows, named, unsuitable
 from graphc.train.task import Task
+
+REPLAYED = 10_000  # steps that are repeated at most, to find what made a NaN
 
 
 def fit(
@@ -106,21 +112,50 @@ def fit(
         raise ArgumentError(f"fit: resume={resume!r} is none of True, False, 'anyway'",
                             at=user_frames())  # fmt: skip
     given, feed = fed(task, rows, task.inputs + task.targets)
-    batches = given.batches(batch, shuffle, seed, drop_last, prefetch, finite)
+    size = _at_most(read_count(batch, "batch"), given)
+    finite = check_rows(task, given, feed, size, finite, "")
+    batches = given.batches(size, shuffle, seed, drop_last, prefetch, finite)
     run = Run(task, batches, feed, read_count(epochs, "epochs", 0))
-    run.validation = None if validation is None else as_rows(validation)
+    run.judge = None if validation is None else Judge(task, validation, size)
     run.monitor = Monitor(monitor, better, patience, least)
-    run.hooks, run.every = list(hooks), every
+    run.hooks, run.every = list(hooks), None if every is None else read_count(every, "every")
     with ExitStack() as stack:
         if folder is not None:
             run.folder = stack.enter_context(RunFolder(folder, read_count(keep, "keep")).held())
-            run.go_on(resume)
+            take_up(run, resume)
+            run.begun = run.step
         run.interrupts = stack.enter_context(Interrupts())
         run.progress = Progress(progress, run.epochs, _length(batches), run.epoch)
         stack.callback(run.progress.close)
         stack.callback(batches.close)
+        if run.step:
+            run.progress.say(f"going on after {run.step} steps, {run.epoch} epochs")
         run.train()
     return run.history
+
+
+def _at_most(batch: int, rows: Dataset) -> int:
+    length = rows.length()
+    if length is not None and batch > length:
+        raise problem(f"fit: a batch of {batch} rows is larger than the data, {length} rows",
+                      f"batch={length} is the full batch")  # fmt: skip
+    return batch
+
+
+class Judge:
+    """The validation set, looked at before training and judged after each epoch."""
+
+    def __init__(self, task: Task, rows: Any, size: int) -> None:
+        what = "the validation set"
+        self.task, self.size = task, size
+        self.rows, self.feed = fed(task, rows, task.inputs + task.targets, what=what)
+        length = self.rows.length()
+        first = size if length is None else min(size, length)
+        self.finite = check_rows(task, self.rows, self.feed, first, True, what)
+
+    def __call__(self) -> dict[str, Any]:
+        with named("the validation set"):
+            return judged(self.task, self.rows, self.feed, self.size, self.finite)
 
 
 def _length(batches: Batches) -> int | None:
@@ -141,14 +176,19 @@ class Run:
         Epochs that are over, and steps that were made.
     epochs : int
         How many there are to be.
+    begun : int
+        Steps that were made before this process took up the run.
     arrays : list of arrays
         What the latest step was shown.
+    loss : float
+        What the latest step found.
     folder : RunFolder or None
     stop : str or None
         A hook that sets it ends training after this epoch, for the reason that it gives.
     """
 
-    validation: Any = None
+    judge: Judge | None = None
+    data: str | None = None
     monitor: Monitor
     progress: Progress
     interrupts: Interrupts
@@ -160,24 +200,34 @@ class Run:
         self.task, self.batches, self.feed, self.epochs = task, batches, feed, epochs
         self.history = History()
         self.hooks: list[Any] = []
-        self.epoch = self.step = 0
+        self.epoch = self.step = self.begun = 0
+        self.loss = float("nan")
         self.seconds = 0.0
         self.arrays: list[Array] = []
         self.sums = Sums(task.figures.values())
         self.best: dict[str, Array] | None = None
         self.snapshot: Snapshot | None = None
+        self.watched: dict[str, SharedVariable] = {}
+        self.due = 0
 
     # --- the loop ---------------------------------------------------------------------
 
     def train(self) -> None:
         """Make all epochs that are left."""
+        self.watched = watched(self.task)
         while self.epoch < self.epochs and self.ended is None:
             self._take_snapshot()
             start = time.perf_counter()
             self._steps()
             self.seconds += time.perf_counter() - start
+            self._check_finite()
             self._end_epoch()
         self._end()
+
+    @property
+    def validation(self) -> Dataset | None:
+        """The validation set."""
+        return None if self.judge is None else self.judge.rows
 
     @property
     def ended(self) -> str | None:
@@ -185,23 +235,38 @@ class Run:
         return self.stop or self.monitor.over
 
     def _steps(self) -> None:
-        step, sums = self.task.step, self.sums
+        step, sums, feed, interrupts = self.task.step, self.sums, self.feed, self.interrupts
         watching = [hook.after_step for hook in self.hooks if hasattr(hook, "after_step")]
+        shown = self.progress.step if self.progress.bar is not None else None
         for taken in self.batches:
-            self.arrays = arrays = self.feed(taken)
-            values = step(*arrays)
-            loss = values[0]
+            self.arrays = arrays = feed(taken)
+            try:
+                values = step(*arrays)
+            except UNSUITED as error:
+                raise self._unsuitable(error) from error
+            self.loss = loss = float(values[0])
             if not -_HUGE < loss < _HUGE:  # false for NaN, too
                 self._not_finite(f"the loss of step {self.step + 1} is {loss}")
             sums.add(values, len(arrays[0]))
             self.step += 1
             for hook in watching:
                 hook(self)
-            self.progress.step()
-            if self.every and self.step % self.every == 0:
-                self.save()
-            if self.interrupts.caught is not None:
+            if shown is not None:
+                shown()
+            if self.step >= self.due:
+                self._pause()
+            if interrupts.caught is not None:
                 self._interrupted()
+
+    def _pause(self) -> None:
+        """Between two steps: what has to be done from time to time."""
+        if self.every and self.step % self.every == 0:
+            self.save()
+        self._take_snapshot()
+
+    def _unsuitable(self, error: GraphError) -> Exception:
+        batch = f"batch {self.batches.batch - 1} of epoch {self.batches.epoch}, rows"
+        return unsuitable(self.feed, self.arrays, error, batch)
 
     def _end_epoch(self) -> None:
         self.epoch += 1
@@ -223,9 +288,8 @@ class Run:
 
     def _assess(self, row: dict[str, float]) -> None:
         """Add the figures of the validation rows, and keep the values if they are the best."""
-        if self.validation is not None:
-            found = evaluate(self.task, self.validation, self.batches.settings.size)
-            row |= _scalars((f"validation {k}", v) for k, v in found.items())
+        if self.judge is not None:
+            row |= _scalars((f"validation {k}", v) for k, v in self.judge().items())
         self.history.append(row)
         if self.monitor.see(row, self.epoch):
             self.history.best = self.epoch
@@ -235,7 +299,6 @@ class Run:
         self.history.stopped = self.ended
         if self.ended is not None:
             self.progress.say(f"stopped: {self.ended}")
-        self._take_snapshot()  # which finds parameters that the last step has spoilt
         if self.task.average is not None and self.task.average.count.get_value():
             self.task.average.store()
         values = {k: v.get_value() for k, v in self.task.named().items()}
@@ -263,7 +326,15 @@ class Run:
 
     def _restore_best(self) -> None:
         if self.folder is not None:
-            self.best = states.read(self.folder.path / "best.safetensors")
+            path = self.folder.path / "best.safetensors"
+            try:
+                self.best = states.read(path)
+            except (OSError, GraphError) as error:
+                raise CheckpointError(
+                    f"the values of the best epoch, {self.monitor.epoch}, can't be read: {error}",
+                    f"the model has those of epoch {self.epoch}, which {path.parent} holds, too",
+                    user_frames(),
+                ) from error
         if self.best is not None:
             states.assign("the best epoch", self.task.named(), self.best)
 
@@ -271,10 +342,20 @@ class Run:
 
     def _take_snapshot(self) -> None:
         """Note where the run is, so that it can be replayed from there."""
-        spoilt = [k for k, v in self.task.kept.items() if not all_finite(v.get_value(borrow=True))]
-        if spoilt and self.snapshot is not None:
-            self._not_finite(f"after step {self.step}, {', '.join(spoilt[:3])} is not finite")
+        if self.snapshot is not None:
+            self._check_finite()
         self.snapshot = Snapshot(self.task.kept, self.batches.state_dict(), self.step)
+        self.due = self.step + REPLAYED
+        if self.every:
+            self.due = min(self.due, self.step - self.step % self.every + self.every)
+
+    def _check_finite(self) -> None:
+        """Find parameters that the latest steps have spoilt, though no loss shows it yet."""
+        spoilt = bad_leaves(self.watched)
+        if spoilt:
+            many = "is" if len(spoilt) == 1 else "are"
+            names = [name.split("/", 1)[-1] for name in spoilt]
+            self._not_finite(f"after step {self.step}, {listed(names)} {many} not finite")
 
     def _not_finite(self, what: str) -> None:
         self.batches.close()
@@ -287,45 +368,10 @@ class Run:
         """Write a checkpoint and the log, where there is a folder."""
         if self.folder is None:
             return
-        state = {
-            "task": self.task.fingerprint, "batches": self.batches.state_dict(),
-            "epoch": self.epoch, "step": self.step, "seconds": self.seconds,
-            "sums": self.sums.state(), "monitor": self.monitor.state(), "stop": self.stop,
-            "columns": self.history.columns, "best": self.history.best,
-            "hooks": [h.state_dict() if hasattr(h, "state_dict") else None for h in self.hooks],
-        }  # fmt: skip
+        self._check_finite()
         values = {k: v.get_value(borrow=True) for k, v in self.task.kept.items()}
-        self.folder.save(self.step, values, state)
+        self.folder.save(self.step, values, state_of(self))
         self.folder.write_text("log.csv", self.history.to_csv())
-
-    def go_on(self, resume: bool | str) -> None:
-        """Take up what the folder's newest checkpoint left."""
-        assert self.folder is not None
-        found = self.folder.newest()
-        if found is None:
-            return
-        values, state = found
-        if not resume:
-            raise CheckpointError(f"{self.folder.path} holds a run already",
-                                  "give another folder, or resume=True", user_frames())  # fmt: skip
-        if resume != "anyway" and state["task"] != self.task.fingerprint:
-            raise CheckpointError(
-                f"the run in {self.folder.path} is of a task with another graph: another model, "
-                "loss, optimiser, or constants in them",
-                "give another folder, or resume='anyway' where its values are still meant",
-                user_frames(),
-            )
-        kept: dict[str, SharedVariable] = self.task.kept
-        states.assign(str(self.folder.path), kept, values)
-        self.batches.load_state_dict(state["batches"])
-        self.epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self.sums.load(state["sums"])
-        self.monitor.load(state["monitor"])
-        self.history = History(state["columns"])
-        self.history.best, self.stop = state["best"], state["stop"]
-        for hook, kept_state in zip(self.hooks, state["hooks"]):
-            if kept_state is not None and hasattr(hook, "load_state_dict"):
-                hook.load_state_dict(kept_state)
 
 
 _HUGE = float("inf")

@@ -31,9 +31,11 @@ class Interrupts:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if kind is None:
+            self.pass_on()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.caught is not None:

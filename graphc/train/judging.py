@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from graphc.core import dtypes
+from graphc.core.errors import BadIndexError, DTypeError, ShapeError
 from graphc.core.node import Array, Variable
 from graphc.data import from_arrays
 from graphc.data.dataset import Dataset
 from graphc.data.problems import problem
 from graphc.train.figures import Sums
+from graphc.train.suiting import Feed, named, unsuitable
 from graphc.train.task import Task
-
-Feed = Callable[[Any], list[Array]]
 
 
 def evaluate(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> dict[str, Any]:
@@ -41,10 +40,19 @@ def evaluate(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> di
         Where there are no rows, or fields that don't suit the task.
     """
     rows, feed = fed(task, rows, task.inputs + task.targets)
-    sums = Sums(task.figures.values())
+    return judged(task, rows, feed, batch, finite)
+
+
+def judged(task: Task, rows: Dataset, feed: Feed, batch: int, finite: bool) -> dict[str, Any]:
+    """`evaluate` of rows with their feed."""
+    test, sums = task.test, Sums(task.figures.values())
     for taken in rows.batches(_at_most(batch, rows), finite=finite):
         arrays = feed(taken)
-        sums.add(task.test(*arrays), len(arrays[0]))
+        try:
+            values = test(*arrays)
+        except UNSUITED as error:
+            raise unsuitable(feed, arrays, error, "a batch") from error
+        sums.add(values, len(arrays[0]))
     return dict(zip(["loss", *task.figures], sums.figure_values()))
 
 
@@ -73,7 +81,10 @@ def predict(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> Any
     several = False
     for taken in rows.batches(_at_most(batch, rows), finite=finite):
         arrays = feed(taken)
-        found = task.use(*arrays)
+        try:
+            found = task.use(*arrays)
+        except UNSUITED as error:
+            raise unsuitable(feed, arrays, error, "a batch") from error
         several = isinstance(found, list)
         parts.append(found if several else [found])
         for part in parts[-1]:
@@ -86,41 +97,31 @@ def predict(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> Any
     return joined if several else joined[0]
 
 
+UNSUITED = (BadIndexError, DTypeError, ShapeError)  # what functions say of wrong arguments
+
+
 def fed(
-    task: Task, given: Any, variables: Sequence[Variable], may_have_more: bool = False
-) -> tuple[Dataset, Feed]:
+    task: Task, given: Any, variables: Sequence[Variable], may_have_more: bool = False,
+    what: str = "",
+) -> tuple[Dataset, Feed]:  # fmt: skip
     """Rows as a data set, and a function from its batches to a function's arguments."""
-    rows = as_rows(given)
-    named = [v.name for v in variables]
-    chosen = named if rows.as_dict else list(rows.names[: len(variables)])
-    missing = [name for name in chosen if name not in rows.names]
-    extra = len(rows.names) > len(variables) and not may_have_more and not rows.as_dict
-    if missing or extra or len(rows.names) < len(variables):
-        by = "by name" if rows.as_dict else "in this order"
-        raise problem(
-            f"the data has the fields {', '.join(rows.names)}, and the task takes "
-            f"{', '.join(map(str, named))}, {by}",
-            "give a field for each input and each target" if not missing else
-            "name the fields as the task's inputs and targets are named",
-        )  # fmt: skip
-    wanted = [dtypes.numpy_dtype(v.dtype) for v in variables]
-    places = [rows.names.index(str(name)) for name in chosen]
-    return rows, _feed(rows, places, wanted)
-
-
-def _feed(rows: Dataset, places: Sequence[int], wanted: Sequence[np.dtype]) -> Feed:
-    def feed(batch: Any) -> list[Array]:
-        values = list(batch.values()) if rows.as_dict else batch
-        return [_suited(values[k], dtype) for k, dtype in zip(places, wanted)]
-
-    return feed
-
-
-def _suited(array: Array, dtype: np.dtype) -> Array:
-    """Floats in the precision of the input; whatever else differs is the function's to judge."""
-    if array.dtype.kind == "f" == dtype.kind and array.dtype != dtype:
-        return array.astype(dtype)
-    return array
+    with named(what):
+        rows = as_rows(given)
+        fields = [str(v.name) for v in variables]
+        if not rows.as_dict:
+            fields = list(rows.names[: len(variables)])
+        missing = [name for name in fields if name not in rows.names]
+        extra = len(rows.names) > len(variables) and not may_have_more and not rows.as_dict
+        if missing or extra or len(fields) < len(variables):
+            by = "by name" if rows.as_dict else "in this order"
+            raise problem(
+                f"the data has the fields {', '.join(rows.names)}, and the task takes "
+                f"{', '.join(str(v.name) for v in variables)}, {by}",
+                f"there is no field {', '.join(missing)}: name the fields as the task's inputs and "
+                "targets are named" if missing else
+                "give a field for each input and each target, and no other",
+            )  # fmt: skip
+    return rows, Feed(rows, fields, variables, task.targets)
 
 
 def as_rows(given: Any) -> Dataset:
