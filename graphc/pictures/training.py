@@ -134,8 +134,8 @@ def _read(history: Any, names: Collection[str] | None) -> tuple[dict[str, Array]
     given = dict(checks.named("history", getattr(history, "columns", history), "lists of numbers"))
     numbered = given.pop("epoch", None)
     if names is None:
-        wanted = [name for name, column in given.items()
-                  if name not in UNTOLD and not (name == "rate" and _is_constant(column))]  # fmt: skip
+        idle = {*UNTOLD, "rate"} if _is_constant(given.get("rate", ())) else UNTOLD
+        wanted = [name for name in given if name not in idle]
     else:
         wanted = [names] if isinstance(names, str) else list(names)
         absent = [name for name in wanted if name not in given]
