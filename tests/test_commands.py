@@ -377,8 +377,8 @@ def data(source=None):
         ("cut.idx.gz", ZIPPED[:-6], ["incomplete"]),
         ("nan.csv", b"f0,f1,f2,kind\n" + b"1,2,nan,rose\n1,2,3,iris\n" * 40, ["not finite"]),
         ("wide.csv", b"f0,f1,f2,f3,kind\n" + b"1,2,3,4,rose\n1,2,3,4,iris\n" * 40, ["sizes"]),
-        ("floats.csv", b"f0,f1,f2,kind\n" + b"1,2,3,0.5\n" * 40, ["`y`", "int32", "precision"]),
-        ("seven.csv", b"f0,f1,f2,kind\n" + b"1,2,3,7\n" * 40, ["index 7", "size 3"]),
+        ("floats.csv", b"f0,f1,f2,kind\n" + b"1,2,3,0.5\n" * 40, ["field 'y'", "int32"]),
+        ("seven.csv", b"f0,f1,f2,kind\n" + b"1,2,3,7\n" * 40, ["class 7", "3 classes"]),
     ],
 )
 def test_bad_files_end_with_a_message_and_nothing_is_written(capsys, name, content, says):
@@ -489,7 +489,7 @@ def test_training_that_explodes_keeps_what_there_was(capsys):
     Path("flowers.py").write_text(source)
     command = ("train", "flowers.py", "--data", "flowers.csv", "--target", "kind")
     refused(capsys, 1, *command, "--rate", 1e30, "--every", 1, "--mode", "numpy",
-            says=["Step", "smaller learning rate", "runs/flowers keeps"])  # fmt: skip
+            says=["loss of step", "smaller learning rate", "runs/flowers keeps"])  # fmt: skip
     assert Path("runs/flowers/run.json").is_file()
     assert graphc_("evaluate", "--run", "runs/flowers", "--values", "last") in (0, 1)
 
@@ -512,7 +512,7 @@ def test_a_folder_is_for_one_process(capsys):
     train("--epochs", 1)
     with RunFolder("runs/flowers").held():
         refused(capsys, 1, "train", "flowers.py", "--fresh", "--data", "flowers.csv", "--target",
-                "kind", says=["another process trains", "a folder of its own"])  # fmt: skip
+                "kind", says=["another run trains", "a folder of its own"])  # fmt: skip
     assert Path("runs/flowers/best.safetensors").exists()
 
 

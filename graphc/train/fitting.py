@@ -117,7 +117,8 @@ def fit(
     batches = given.batches(size, shuffle, seed, drop_last, prefetch, finite)
     run = Run(task, batches, feed, read_count(epochs, "epochs", 0))
     run.judge = None if validation is None else Judge(task, validation, size)
-    run.monitor = Monitor(monitor, better, patience, least)
+    waiting = None if patience is None else read_count(patience, "patience")
+    run.monitor = Monitor(monitor, better, waiting, least)
     run.hooks, run.every = list(hooks), None if every is None else read_count(every, "every")
     with ExitStack() as stack:
         if folder is not None:
