@@ -197,7 +197,7 @@ def test_a_search_goes_on_where_it_was(tmp_path, capsys):
     assert f"interrupted after 3 of 7 trials; to go on, search in {tmp_path} again" in said
     assert "trial 1 of 7   failed" in said and "ValueError: no luck" in said
     assert (tmp_path / "results.csv").read_text() == found.to_csv()
-    (tmp_path / "trials" / ".00000003.json.new").write_text("half a tri")
+    (tmp_path / "trials" / ".00000003.json.77-0badcafe").write_text("half a tri")
 
     again = search(objective, trials=7, folder=tmp_path)
     expected = {t.number: t.arguments["rate"] for t in search(trials=7)}

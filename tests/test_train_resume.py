@@ -287,7 +287,7 @@ def test_two_processes_don_t_train_in_one_folder(tmp_path):
 
 
 def test_what_a_kill_left_is_swept_and_what_is_not_ours_stays(tmp_path):
-    ours = [".log.csv-12", ".best.safetensors.12-0a1b2c3d"]
+    ours = [".log.csv.12-00000001", ".best.safetensors.12-0a1b2c3d"]
     theirs = [".pre-commit-config.yaml", ".my-notes", "notes.txt"]
     for name in ours + theirs:
         (tmp_path / name).write_text("x")
@@ -311,7 +311,7 @@ def test_a_full_disk_is_told_and_leaves_the_older_ones(stopped, monkeypatch, whe
         if where == "values":
             patch.setattr(checkpoints.states, "write", full)
         elif where == "state":
-            patch.setattr(checkpoints, "_write", full)
+            patch.setattr(checkpoints, "whole", full)
         else:
             patch.setattr(checkpoints.os, "replace", full)
         with pytest.raises(OSError, match="No space left"):

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +17,7 @@ from graphc.commands.sources import load
 from graphc.commands.stops import Stop, wrong
 from graphc.core import dtypes
 from graphc.core.node import Array
+from graphc.files import whole
 from graphc.train import Task, predict
 
 ENDINGS = (".csv", ".npy", ".npz")
@@ -43,16 +42,19 @@ def run(options: argparse.Namespace) -> int:
         if out is None:
             sys.stdout.write(text)
         else:
-            write(out, lambda file: file.write(text.encode()))
+            with whole(out) as file:
+                file.write(text.encode())
     elif ending == ".npy":
         if len(outputs) > 1:
             raise Stop(f"the task has {len(outputs)} outputs, and .npy holds one: --out FILE.npz")
-        write(out, lambda file: np.save(file, outputs[0]))
+        with whole(out) as file:
+            np.save(file, outputs[0])
     else:
         arrays: dict[str, Any] = dict(zip(names_of(outputs), outputs))
         arrays |= {} if labels is None else {"prediction": labels}
         arrays |= {} if settings.classes is None else {"classes": np.array(settings.classes)}
-        write(out, lambda file: np.savez(file, **arrays))
+        with whole(out) as file:
+            np.savez(file, **arrays)
     if out is not None:
         print(f"wrote {len(outputs[0]):,} predictions to {out}")
     return 0
@@ -111,14 +113,3 @@ def to_csv(
 def _texts(column: Array) -> list[str]:
     """Numbers with the fewest digits that tell them from their neighbours."""
     return [str(value) for value in column]
-
-
-def write(path: Path, content: Callable[[BinaryIO], Any]) -> None:
-    """Write a file, which appears when it is whole."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(hidden, "wb") as file:
-            content(file)
-        os.replace(hidden, path)
-    finally:
-        hidden.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from graphc.commands.runs import Settings
 from graphc.commands.sources import columns_of, length
 from graphc.commands.stops import INTERRUPTED, Stop, told
 from graphc.data import DataError, MissingPackageError
+from graphc.files import whole
 from graphc.train import CheckpointError, History, NonFiniteError, RunFolder, Task, fit
 from graphc.train.judging import fed
 from graphc.train.progress import SILENT, number
@@ -223,21 +224,14 @@ class _Training:
 
     def _draw(self, history: History) -> list[str]:
         """Save the curves; where they can't be drawn, a line says why, and no more is lost."""
-        name, hidden = "curves.png", self.folder / f".curves-{time.time_ns()}.png"
+        name = "curves.png"
         try:
-            history.curves(names=shown(history)).savefig(hidden)
-            hidden.replace(self.folder / name)
+            with whole(self.folder / name) as file:
+                history.curves().savefig(file, format="png")
         except ImportError as error:
             print(f"note    no {name}: {str(error).splitlines()[0]}")
             return []
         except Exception as error:
-            hidden.unlink(missing_ok=True)
             print(f"note    no {name}: {type(error).__name__}: {str(error).splitlines()[0]}")
             return []
         return [name]
-
-
-def shown(history: History) -> list[str]:
-    """The columns that are worth a picture: the figures, and a learning rate that changes."""
-    rate = len(set(history.columns.get("rate", ()))) > 1
-    return [k for k in history.columns if k not in SILENT or (k == "rate" and rate)]

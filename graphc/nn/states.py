@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.node import Array, SharedVariable, user_frames
+from graphc.files import whole
 
 _SHOWN = 6
 
@@ -66,22 +66,14 @@ def write(path: str | Path, values: Mapping[str, Array]) -> Path:
     """Write arrays to a file, which appears when it is whole."""
     target = _with_ending(Path(path))
     plain = {k: np.ascontiguousarray(_storable(v)).reshape(v.shape) for k, v in values.items()}
-    temporary = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        with open(temporary, "xb") as file:
-            if target.suffix == ".npz":
-                # By position, so that no name of a model meets a parameter of savez.
-                names = np.array(list(plain), dtype=np.str_)
-                by_place = {f"value{k}": v for k, v in enumerate(plain.values())}
-                np.savez(file, names=names, **by_place)
-            else:
-                file.write(_safetensors(target).save(plain))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with whole(target) as file:
+        if target.suffix == ".npz":
+            # By position, so that no name of a model meets a parameter of savez.
+            names = np.array(list(plain), dtype=np.str_)
+            by_place = {f"value{k}": v for k, v in enumerate(plain.values())}
+            np.savez(file, names=names, **by_place)
+        else:
+            file.write(_safetensors(target).save(plain))
     return target
 
 

@@ -30,6 +30,7 @@ from typing import Any
 from graphc.core.errors import GraphError
 from graphc.core.node import Array, user_frames
 from graphc.data.problems import optional
+from graphc.files import half_written, lock, sync, whole
 from graphc.nn import states
 
 VERSION = 1
@@ -37,7 +38,7 @@ VALUES, STATE = "values.safetensors", "state.json"
 NAME = re.compile(r"(\d{8,})-(\d{4,})")
 # What a killed process leaves: nothing else that is hidden is ours to remove.
 HALF_CHECKPOINT = re.compile(r"\.(old-)?\d{8,}-\d{4,}-\d+")
-HALF_FILE = re.compile(r"\.log\.csv-\d+|\.(best|last)\.safetensors\.\d+-[0-9a-f]+")
+FILES = r"log\.csv|(best|last)\.safetensors"
 
 
 class CheckpointError(GraphError, RuntimeError):
@@ -78,9 +79,8 @@ class RunFolder:
         for left in self.checkpoints.iterdir():
             if HALF_CHECKPOINT.fullmatch(left.name):
                 shutil.rmtree(left, ignore_errors=True)
-        for left in self.path.iterdir():
-            if HALF_FILE.fullmatch(left.name) and left.is_file():
-                left.unlink(missing_ok=True)
+        for half in half_written(self.path, FILES):
+            half.unlink(missing_ok=True)
 
     # --- checkpoints ------------------------------------------------------------------
 
@@ -104,15 +104,16 @@ class RunFolder:
         try:
             hidden.mkdir(parents=True)
             states.write(hidden / VALUES, values)
-            _write(hidden / STATE, _stated(_hash(hidden / VALUES), state))
-            _sync(hidden)
+            with whole(hidden / STATE) as file:
+                file.write(_stated(_hash(hidden / VALUES), state))
+            sync(hidden)
             if target.exists():
                 self._remove(target)
             os.replace(hidden, target)
         except BaseException:  # a full disk: leave what was there before, and no rubbish
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-        _sync(self.checkpoints)
+        sync(self.checkpoints)
         names = self.names()
         place = names.index(target)
         for other in (*names[: max(0, place + 1 - self.keep)], *names[place + 1 :]):
@@ -151,13 +152,8 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, which appears when it is whole."""
-        hidden = self.path / f".{name}-{os.getpid()}"
-        try:
-            _write(hidden, text.encode())
-            os.replace(hidden, self.path / name)
-        except BaseException:
-            hidden.unlink(missing_ok=True)
-            raise
+        with whole(self.path / name) as file:
+            file.write(text.encode())
 
     def write_values(self, name: str, values: Mapping[str, Array]) -> None:
         """Write the model's values, for ``model.load``."""
@@ -229,31 +225,9 @@ def _hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _write(path: Path, data: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Have a folder's list of names reach the disk, where the system can do that."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _lock(file: Any, path: Path) -> None:
     try:
-        import fcntl
-    except ImportError:  # no such thing on Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(file)
     except BlockingIOError as error:
         raise CheckpointError(
             f"another run trains in {path}", "give each run a folder of its own",

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 from graphc.core.errors import ArgumentError, GraphError
 from graphc.core.node import user_frames
+from graphc.files import half_written, lock, whole
 from graphc.train.spaces import label
 
 VERSION = 1
@@ -199,9 +199,14 @@ class SearchFolder:
         """Keep other processes out, and other searches: `search` says which this is."""
         self.trials.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "w") as file:
-            _lock(file, self.path)
-            for left in [*self.path.glob(".*.new"), *self.trials.glob(".*.new")]:
-                left.unlink(missing_ok=True)
+            try:
+                lock(file)
+            except OSError as error:
+                raise SearchError(f"another process searches in {self.path}",
+                                  "give each search a folder of its own") from error  # fmt: skip
+            for half in [*half_written(self.path, r"search\.json|results\.csv"),
+                         *half_written(self.trials, r"\d+\.json")]:  # fmt: skip
+                half.unlink(missing_ok=True)
             self._check({"version": VERSION, **search})
             yield self
 
@@ -241,12 +246,8 @@ class SearchFolder:
 
 def write(path: Path, text: str) -> None:
     """Write a file, which appears when it is whole and on the disk."""
-    hidden = path.with_name(f".{path.name}.new")
-    with open(hidden, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(hidden, path)
+    with whole(path) as file:
+        file.write(text.encode())
 
 
 def _read(place: Path) -> dict[str, Any]:
@@ -262,18 +263,6 @@ def _read(place: Path) -> dict[str, Any]:
 def _damaged(place: Path, error: Exception) -> SearchError:
     return SearchError(f"{place} is damaged: {type(error).__name__}: {error}",
                        "delete it, and its trial is made again")  # fmt: skip
-
-
-def _lock(file: Any, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # no such thing on Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise SearchError(f"another process searches in {path}",
-                          "give each search a folder of its own") from error  # fmt: skip
 
 
 def read_better(better: Any) -> str:
