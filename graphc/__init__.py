@@ -40,7 +40,7 @@ from graphc.subgraphs import OpFromGraph, elementwise
 # Modules that are imported when a program first asks for them.
 _LATER = (
     "data", "gof", "initial", "nn", "optim", "printing", "recurrent", "sandbox", "scalar",
-    "scan_module", "train",
+    "scan_module", "train", "pictures",
 )  # fmt: skip
 __getattr__ = _lookup("graphc", globals(), _LATER)
 
@@ -49,7 +49,7 @@ __all__ = [
     "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "initial", "jacobian",
-    "optim", "data", "nn",
+    "optim", "data", "nn", "pictures",
     "from_bfloat16", "pickling", "pp", "pprint", "shared", "tensor", "to_bfloat16", "random",
     "sandbox", "sparse", "scan", "scan_module", "map", "reduce", "foldl", "foldr", "until",
     "ifelse", "loop", "each", "recurrent", "train",

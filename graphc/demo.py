@@ -23,6 +23,7 @@ from graphc.api import function
 from graphc.compiled import Function
 from graphc.core.node import Array, SharedVariable, Variable
 from graphc.optim import nesterov
+from graphc.pictures import curves
 
 EXTRAS = {
     "sklearn": "scikit-learn", "tqdm": "tqdm", "matplotlib": "matplotlib",
@@ -231,29 +232,12 @@ def epoch_line(epoch: int, epochs: int, history: History) -> str:
 
 def draw(history: History, path: Path) -> None:
     """Loss and accuracy over the epochs, as a picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    epochs = range(1, len(history.loss) + 1)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.plot(epochs, history.loss, color="tab:red", marker=".")
-    left.set(title="training loss", xlabel="epoch", ylabel="cross-entropy (nat)")
-    left.set_yscale("log")
-    right.plot(epochs, history.train, color="tab:blue", marker=".", label="training images")
-    right.plot(epochs, history.test, color="tab:orange", marker=".", label="test images")
-    right.axhline(history.test[-1], color="tab:orange", linewidth=0.7, linestyle=":")
-    right.set(title=f"accuracy: {history.test[-1]:.2%} on test images", xlabel="epoch")
-    right.set_ylim(max(0.0, min(history.train + history.test) - 0.01), 1.002)
-    right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    right.legend(loc="lower right")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure = curves(
+        {"loss": history.loss, "accuracy": history.train, "test accuracy": history.test},
+        best=False, units={"loss": "nat"},
+        title=f"{history.test[-1]:.2%} of the test images are read right",
+    )  # fmt: skip
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
 
 
 def save(weights: Sequence[SharedVariable], path: Path) -> None:
