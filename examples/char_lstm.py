@@ -10,13 +10,14 @@ smoothing) of the same training text, on held-out paragraphs: it needs fewer bit
 
 import time
 from collections import Counter
+from functools import partial
 from pydoc_data.topics import topics
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import recurrent
+from graphc import nn
 
 UNITS, STEPS, BATCH, EPOCHS = 192, 32, 16, 5
 graphc.config.floatX = "float32"
@@ -56,9 +57,9 @@ def ngram_bits(train, test, alphabet, order=3):
 
 
 def streams(text, alphabet, batch):
-    """The text as (time, batch): `batch` long pieces side by side."""
+    """The text as (batch, time): long pieces of it, one below the other."""
     codes = np.array([alphabet.index(c) for c in text], "int32")
-    return codes[: len(codes) // batch * batch].reshape(batch, -1).T.copy()
+    return codes[: len(codes) // batch * batch].reshape(batch, -1)
 
 
 def sample(step, alphabet, temperature, length=200):
@@ -76,41 +77,37 @@ def main():
     print(f"{len(train)} characters to learn from, {len(test)} held out, {size} different ones")
 
     # From a character's embedding through the LSTM to the next character's logits.
-    random = np.random.RandomState(0)
-    E = graphc.shared(random.normal(0, 0.25, (size, 48)).astype("float32"), name="E")
-    V = graphc.shared(np.zeros((UNITS, size), "float32"), name="V")
-    b = graphc.shared(np.zeros(size, "float32"), name="b")
-    lstm = recurrent.lstm_parameters(48, UNITS)
-    parameters = [E, V, b, *lstm.values()]
+    wide = partial(graphc.initial.normal, deviation=0.25)
+    embedding = nn.Embedding(size, 48, wide, seed=0)
+    lstm, top = nn.LSTM(48, UNITS, seed=1), nn.Dense(UNITS, size, init=0.0)
+    model = nn.Sequential(embedding, lstm, top)
 
     def loss(x, y, states):
-        """The mean negative log-likelihood, and the updates that carry the state on."""
-        h, c = recurrent.lstm(E[x], lstm, states)
-        p = T.nnet.softmax(T.dot(h.reshape((-1, UNITS)), V) + b)
-        return -T.mean(T.log(p)[T.arange(p.shape[0]), y.flatten()]), recurrent.carry(states, (h, c))
+        """The mean negative log-likelihood; it carries updates that keep the last states."""
+        return nn.losses.cross_entropy(model(x, initial=states, carry=True), y).mean()
 
     data, held = graphc.shared(streams(train, alphabet, BATCH)), streams(test, alphabet, 8)
     x, y, first, rate = T.imatrix("x"), T.imatrix("y"), T.lscalar("first"), T.scalar("rate")
-    states, others = ([recurrent.state(n, UNITS) for _ in "hc"] for n in (BATCH, 8))
-    nll, carried = loss(x, y, states)
-    piece = {x: data[first : first + STEPS], y: data[first + 1 : first + STEPS + 1]}
-    updates = graphc.optim.adam(nll, parameters, rate) + carried
+    states, others = lstm.shared_states(BATCH), lstm.shared_states(8)
+    nll = loss(x, y, states)
+    piece = {x: data[:, first : first + STEPS], y: data[:, first + 1 : first + STEPS + 1]}
+    updates = graphc.optim.adam(nll, model.parameters, rate) + nn.updates(nll)
     step = graphc.function([first, rate], nll, updates=updates, givens=piece)
-    evaluate = graphc.function([x, y], loss(x, y, others)[0])
+    evaluate = graphc.function([x, y], loss(x, y, others))
 
     one, h0, c0, heat = T.ivector("one"), T.matrix("h0"), T.matrix("c0"), T.scalar("heat")
-    h1, c1 = recurrent.lstm_step(E[one], h0, c0, lstm)
-    p1 = T.nnet.softmax((T.dot(h1, V) + b) / heat)[0]
+    h1, c1 = lstm.step(embedding(one), h0, c0)
+    p1 = T.nnet.softmax(top(h1) / heat)[0]
     following = graphc.function([one, h0, c0, heat], [p1, h1, c1])
 
     start = time.perf_counter()
-    starts = range(0, len(data.get_value(borrow=True)) - STEPS, STEPS)
+    starts = range(0, data.get_value(borrow=True).shape[1] - STEPS, STEPS)
     for epoch in range(EPOCHS):
         for s in states:
             s.set_value(np.zeros((BATCH, UNITS), "float32"))
         rates = 0.004 * (1 - np.linspace(epoch, epoch + 1, len(starts)) / EPOCHS)
         losses = [step(k, r) for k, r in zip(starts, rates)]
-        bits = float(evaluate(held[:-1], held[1:])) / np.log(2)
+        bits = float(evaluate(held[:, :-1], held[:, 1:])) / np.log(2)
         print(f"epoch {epoch + 1}: {np.mean(losses) / np.log(2):.3f} bits per character, "
               f"{bits:.3f} held out; {time.perf_counter() - start:.0f} s")  # fmt: skip
     for temperature in (0.3, 0.7, 1.0):

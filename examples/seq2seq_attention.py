@@ -14,7 +14,8 @@ import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import recurrent
+from graphc import nn
+from graphc.initial import lecun_normal
 
 SYMBOLS = "0123456789+<."  # the last one ends an answer, and fills up
 END, LONGEST, UNITS, BATCH, STEPS = SYMBOLS.index("."), 8, 64, 64, 6000
@@ -35,47 +36,40 @@ def question(random, kind, held):
 
 
 def encode(strings):
-    """(time, batch) of symbols, filled up to the same length."""
-    rows = [[SYMBOLS.index(c) for c in s.ljust(LONGEST, ".")] for s in strings]
-    return np.array(rows, "int32").T.copy()
-
-
-def make(random, *shape):
-    return graphc.shared(random.normal(0, shape[0] ** -0.5, shape).astype("float32"))
+    """(batch, time) of symbols, filled up to the same length."""
+    return np.array([[SYMBOLS.index(c) for c in s.ljust(LONGEST, ".")] for s in strings], "int32")
 
 
 def main():
-    random = np.random.RandomState(0)
-    E, start = make(random, len(SYMBOLS), 32), make(random, 2 * UNITS, UNITS)
-    keys, query, v = make(random, 2 * UNITS, UNITS), make(random, UNITS, UNITS), make(random, UNITS)
-    V, b = make(random, UNITS, len(SYMBOLS)), graphc.shared(np.zeros(len(SYMBOLS), "float32"))
-    left, right = (recurrent.gru_parameters(32, UNITS, seed=k) for k in (1, 2))
-    decoder = recurrent.gru_parameters(32 + 2 * UNITS, UNITS, seed=3)
-    layers = [p for layer in (left, right, decoder) for p in layer.values()]
-    parameters = [E, start, keys, query, v, V, b, *layers]
+    random, size = np.random.RandomState(0), len(SYMBOLS)
+    symbols = nn.Embedding(size, 32, lecun_normal, seed=10)
+    left, right = nn.GRU(32, UNITS, seed=11), nn.GRU(32, UNITS, backwards=True, seed=12)
+    reader = nn.Bidirectional(left, right)
+    start = nn.Dense(2 * UNITS, UNITS, T.tanh, lecun_normal, bias=False, seed=13)
+    attend = nn.AdditiveAttention(UNITS, 2 * UNITS, UNITS, lecun_normal, seed=14)
+    writer = nn.GRU(32 + 2 * UNITS, UNITS, seed=15)
+    top = nn.Dense(UNITS, size, init=lecun_normal, seed=16)
+    layers = (symbols, reader, start, attend, writer, top)
+    parameters = [p for layer in layers for p in layer.parameters]
 
     # The encoder reads in both directions; its states are what the decoder looks at.
     source, target = T.imatrix("source"), T.imatrix("target")
     mask = T.neq(source, END)
-    seen = recurrent.bidirectional(recurrent.gru, E[source], left, right, mask)
-    key = T.dot(seen, keys)
-    first = T.tanh(T.dot(T.concatenate([seen[-1, :, :UNITS], seen[0, :, UNITS:]], 1), start))
+    seen = reader(symbols(source), mask=mask)
+    first = start(T.concatenate([seen[:, -1, :UNITS], seen[:, 0, UNITS:]], 1))
 
     def decode(symbol, h):
-        """The next state of the decoder, and where it looked: (source time, batch)."""
-        score = T.sum(T.tanh(key + T.dot(h, query)) * v, axis=2)
-        where = T.nnet.softmax(T.switch(mask, score, -1e9), axis=0)
-        context = T.sum(where[:, :, None] * seen, axis=0)
-        return recurrent.gru_step(T.concatenate([E[symbol], context], 1), h, decoder), where
+        """The next state of the decoder, and where it looked: (batch, source time)."""
+        where = attend.weights(h, seen, mask)
+        context = T.sum(where[:, :, None] * seen, axis=1)
+        return *writer.step(T.concatenate([symbols(symbol), context], 1), h), where
 
     # Training: the decoder gets the right symbols, one step late, whatever it would have said.
-    before = T.concatenate([T.full_like(target[:1], END), target[:-1]])
-    (h, _), _ = graphc.scan(decode, before, [first, None])
-    p = T.nnet.softmax(T.dot(h, V) + b).reshape((-1, len(SYMBOLS)))
-    counts = T.neq(before, END).flatten()  # symbols up to the end count, and the first one
-    counts = T.set_subtensor(counts[: target.shape[1]], True)
-    nll = -T.log(p)[T.arange(p.shape[0]), target.flatten()]
-    loss = T.sum(T.switch(counts, nll, 0)) / T.sum(counts)
+    before = T.concatenate([T.full_like(target[:, :1], END), target[:, :-1]], 1)
+    (h, _), _ = graphc.scan(decode, before.T, [first, None])
+    counts = T.set_subtensor(T.neq(before, END)[:, 0], True)  # up to the end, and the first one
+    nll = nn.losses.cross_entropy(top(h), target.T)
+    loss = T.sum(T.switch(counts.T, nll, 0)) / T.sum(counts)
     rate = T.scalar("rate")
     step = graphc.function([source, target, rate], loss,
                            updates=graphc.optim.adam(loss, parameters, rate))  # fmt: skip
@@ -83,9 +77,9 @@ def main():
     # Answering: the decoder gets what it said itself.
     def say(symbol, h):
         h, where = decode(symbol, h)
-        return T.argmax(T.dot(h, V) + b, axis=1).astype("int32"), h, where
+        return T.argmax(top(h), axis=1).astype("int32"), h, where
 
-    silent = T.full_like(source[0], END)
+    silent = T.full_like(source[:, 0], END)
     (said, _, looked), _ = graphc.scan(say, outputs_info=[silent, first, None], n_steps=LONGEST)
     answer = graphc.function([source], [said, looked])
 
@@ -102,7 +96,7 @@ def main():
         texts = ["".join(SYMBOLS[c] for c in row).split(".")[0] for row in said.T]
         exact = np.mean([t == r for t, r in zip(texts, right_answers)])
         print(f"\n{kind}: {exact:.2%} of {len(asked)} held-out questions answered exactly")
-        for q, t, where in list(zip(asked, texts, looked.transpose(2, 0, 1)))[:3]:
+        for q, t, where in list(zip(asked, texts, looked.transpose(1, 0, 2)))[:3]:
             places = "".join(q[w.argmax()] for w in where[: len(t)])
             print(f"  {q:8} -> {t:8}  looking at {places}")
 

@@ -5,7 +5,7 @@ import pytest
 
 import graphc
 import graphc.tensor as T
-from graphc import initial
+from graphc import initial, nn
 
 DENSE, FILTERS = (300, 200), (60, 40, 3, 5)
 FAN_IN, FAN_OUT = {DENSE: 300, FILTERS: 600}, {DENSE: 200, FILTERS: 900}
@@ -138,3 +138,29 @@ WRONG = {
 def test_what_cannot_be_made_is_refused(message):
     with pytest.raises(graphc.GraphError, match=message):
         WRONG[message]()
+
+
+def test_layers_take_every_initialiser_with_a_seed_or_a_generator():
+    makers = [getattr(initial, n) for n in initial.__all__ if n not in ("GAINS", "Seed", "fans")]
+    random = np.random.default_rng(0)
+    for make in (f for f in makers if f is not initial.gain_of):
+        first, second = (nn.Dense(20, 20, init=make, seed=s).weights.get_value() for s in (3, 3))
+        np.testing.assert_array_equal(first, second)
+        drawn = [nn.Dense(20, 20, init=make, seed=random).weights.get_value() for _ in range(2)]
+        fixed = make in (initial.constant, initial.identity)
+        assert (drawn[0] == drawn[1]).all() == fixed
+
+
+def test_one_generator_serves_layers_of_all_kinds():
+    def model(seed):
+        random = np.random.default_rng(seed)
+        return nn.Sequential(
+            nn.Dense(4, 4, seed=random), nn.Dropout(0.5, seed=random),
+            nn.LSTM(4, 4, recurrent_dropout=0.5, seed=random),
+            nn.MultiHeadAttention(4, 2, seed=random), nn.StochasticPool2D(2, seed=random),
+        ).state()  # fmt: skip
+
+    same, again, other = model(1), model(1), model(2)
+    drawn = [k for k in same if "bias" not in k]
+    assert all((same[k] == again[k]).all() for k in same) and len(drawn) == 10
+    assert all((same[k] != other[k]).any() for k in drawn)

@@ -265,7 +265,7 @@ def test_random_fields_in_kernels_are_those_of_numpy():
 
 def test_metrics():
     scores = rng.normal(size=(40, 6))
-    y = rng.integers(6, size=40)
+    y, mask = rng.integers(6, size=40), rng.integers(2, size=40)
     order = np.argsort(-scores, 1)
     predicted = order[:, 0]
     matrix = np.zeros((6, 6), int)
@@ -275,7 +275,14 @@ def test_metrics():
         nn.metrics.top_k_accuracy(scores, y, 3), nn.metrics.confusion_matrix(scores, y, 6),
         nn.metrics.perplexity(np.array([np.log(2), 9.0]), np.array([1, 0])),
         nn.metrics.binary_accuracy(scores[:, 0], scores[:, 1] > 0),
+        nn.metrics.accuracy(scores.reshape(8, 5, 6), y.reshape(8, 5), mask.reshape(8, 5)),
+        nn.metrics.top_k_accuracy(scores, y, 3, counted=mask),
+        nn.metrics.binary_accuracy(scores[:, 0], scores[:, 1] > 0, counted=mask),
     )  # fmt: skip
+    kept = mask > 0
+    assert found[6] == pytest.approx((predicted == y)[kept].mean())
+    assert found[7] == pytest.approx((order[:, :3] == y[:, None]).any(1)[kept].mean())
+    assert found[8] == pytest.approx(((scores[:, 0] > 0) == (scores[:, 1] > 0))[kept].mean())
     assert found[0] == found[1] == pytest.approx((predicted == y).mean())
     assert found[2] == pytest.approx((order[:, :3] == y[:, None]).any(1).mean())
     np.testing.assert_array_equal(found[3], matrix)
@@ -294,10 +301,11 @@ def test_penalties_and_constraints():
     assert both == pytest.approx(0.25 * np.abs(w).sum() + 0.375 * (w**2).sum())
     updates = [(layer.weights, layer.weights * 10), (layer.bias, layer.bias + 5)]
     pairs = nn.penalties.constrained(
-        updates, {layer.weights: lambda v: nn.penalties.max_norm(v, 2.0)}
+        updates, {layer.weights: lambda v: nn.penalties.within_norm(v, 2.0)}
     )
     graphc.function([], updates=pairs, mode="numpy")()
     np.testing.assert_allclose(np.linalg.norm(layer.weights.get_value(), axis=0), 2.0)
     assert (layer.bias.get_value() == 5).all()
-    with pytest.raises(ArgumentError, match="no update"):
+    with pytest.raises(ArgumentError, match="constrained: .*bias.* is not among the updates"):
         nn.penalties.constrained(updates[:1], {layer.bias: abs})
+    assert value(nn.penalties.l1(np.array([[1.0, -2.0], [3.0, 0.0]]))) == 6  # one array, no list

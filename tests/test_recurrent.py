@@ -5,7 +5,7 @@ import pytest
 
 import graphc
 import graphc.tensor as T
-from graphc import recurrent
+from graphc import nn, recurrent
 from graphc.testing import check_grad
 
 TIME, BATCH, INPUTS, UNITS = 5, 3, 4, 6
@@ -39,16 +39,14 @@ def gru(x, states, p):
     return (z * h + (1 - z) * n,)
 
 
-# layer, its parameters, options of the parameters, what one step means, number of states
+# function, the layer that has its parameters, options of that, what a step means, how many states
 LAYERS = {
-    "rnn": (recurrent.rnn, recurrent.rnn_parameters, {}, rnn, 1),
-    "lstm": (recurrent.lstm, recurrent.lstm_parameters, {}, lstm, 2),
-    "lstm with peepholes": (
-        recurrent.lstm, recurrent.lstm_parameters, {"peepholes": True}, lstm, 2,
-    ),
-    "gru": (recurrent.gru, recurrent.gru_parameters, {}, gru, 1),
-    "gru, reset after": (recurrent.gru, recurrent.gru_parameters, {"reset_after": True}, gru, 1),
-}  # fmt: skip
+    "rnn": (recurrent.rnn, nn.RNN, {}, rnn, 1),
+    "lstm": (recurrent.lstm, nn.LSTM, {}, lstm, 2),
+    "lstm with peepholes": (recurrent.lstm, nn.LSTM, {"peepholes": True}, lstm, 2),
+    "gru": (recurrent.gru, nn.GRU, {}, gru, 1),
+    "gru, reset after": (recurrent.gru, nn.GRU, {"reset_after": True}, gru, 1),
+}
 BOTH = pytest.mark.parametrize("mode", ["numpy", "native"])
 ALL = pytest.mark.parametrize("kind", list(LAYERS))
 
@@ -89,7 +87,7 @@ def as_list(found):
 def test_layers_do_what_their_formulas_say(kind, mode):
     layer, make, options, step, count = LAYERS[kind]
     random = np.random.RandomState(1)
-    parameters = make(INPUTS, UNITS, dtype="float64", **options)
+    parameters = make(INPUTS, UNITS, **options).matrices
     p = filled(parameters, random)
     xv, mv = data(random)
     starts = [random.standard_normal((BATCH, UNITS)) for _ in range(count)]
@@ -139,7 +137,7 @@ def test_gradients(kind):
 @BOTH
 def test_the_state_stays_where_the_mask_is_zero(mode):
     random = np.random.RandomState(3)
-    parameters = recurrent.lstm_parameters(INPUTS, UNITS, dtype="float64")
+    parameters = nn.LSTM(INPUTS, UNITS, seed=0).matrices
     filled(parameters, random)
     xv, mv = data(random)
     x, mask = T.dtensor3("x"), T.imatrix("mask")
@@ -161,8 +159,7 @@ def test_the_state_stays_where_the_mask_is_zero(mode):
 @BOTH
 def test_bidirectional_is_a_run_forwards_beside_one_over_reversed_sequences(mode):
     random = np.random.RandomState(4)
-    forward, backward = (recurrent.lstm_parameters(INPUTS, UNITS, seed=k, dtype="float64",
-                                                   name=f"lstm{k}") for k in range(2))  # fmt: skip
+    forward, backward = (nn.LSTM(INPUTS, UNITS, seed=k).matrices for k in range(2))
     xv, mv = data(random)
     x, mask = T.dtensor3("x"), T.dmatrix("mask")
     both = recurrent.bidirectional(recurrent.lstm, x, forward, backward)
@@ -180,7 +177,7 @@ def test_bidirectional_is_a_run_forwards_beside_one_over_reversed_sequences(mode
 @BOTH
 def test_a_state_that_is_carried_on_makes_pieces_one_sequence(mode):
     random = np.random.RandomState(5)
-    parameters = recurrent.lstm_parameters(INPUTS, UNITS, dtype="float64")
+    parameters = nn.LSTM(INPUTS, UNITS, seed=0).matrices
     xv = random.standard_normal((12, BATCH, INPUTS))
     x = T.dtensor3("x")
     whole = graphc.function([x], recurrent.lstm(x, parameters)[0], mode=mode)(xv)
@@ -201,7 +198,7 @@ def test_a_state_that_is_carried_on_makes_pieces_one_sequence(mode):
 
 
 def test_a_vector_is_the_initial_state_of_the_whole_batch_and_can_be_learned():
-    parameters = recurrent.gru_parameters(INPUTS, UNITS, dtype="float64")
+    parameters = nn.GRU(INPUTS, UNITS, seed=0).matrices
     xv, mv = data(np.random.RandomState(6))
 
     def final(x, start):
@@ -210,28 +207,11 @@ def test_a_vector_is_the_initial_state_of_the_whole_batch_and_can_be_learned():
     check_grad(final, [xv, np.linspace(-1, 1, UNITS)])
 
 
-def test_parameters_have_names_a_seed_and_the_values_of_their_initialiser():
-    with graphc.config(floatX="float32"):
-        p = recurrent.lstm_parameters(4, 3, peepholes=True, name="top")
-    assert {v.name: v.get_value().shape for v in p.values()} == {
-        "top.W": (4, 12), "top.U": (3, 12), "top.b": (12,), "top.P": (3, 3),
-    }  # fmt: skip
-    assert {v.dtype for v in p.values()} == {"float32"}
-    assert p["b"].get_value().tolist() == [0] * 3 + [1] * 3 + [0] * 6
-    same, other = (recurrent.lstm_parameters(4, 3, seed=k)["W"].get_value() for k in (0, 1))
-    np.testing.assert_allclose(same, p["W"].get_value(), rtol=1e-6)
-    assert not np.allclose(same, other)
-    for U in np.split(recurrent.gru_parameters(4, 3)["U"].get_value(), 3, axis=1):
-        np.testing.assert_allclose(U.T @ U, np.eye(3), atol=1e-6)
-    p = recurrent.rnn_parameters(2, 2, lambda shape, random: np.full(shape, 7.0))
-    assert (p["W"].get_value() == 7).all()
-
-
 def test_mistakes_are_explained():
-    x, p = T.tensor3("x"), recurrent.gru_parameters(4, 3)
+    x, p = T.tensor3("x"), nn.GRU(4, 3).matrices
     with pytest.raises(graphc.GraphError, match="three: time, batch and features"):
         recurrent.gru(T.matrix("x"), p)
-    with pytest.raises(graphc.GraphError, match="make them with lstm_parameters"):
+    with pytest.raises(graphc.GraphError, match="nn.LSTM makes them"):
         recurrent.lstm(x, {"W": p["W"]})
     with pytest.raises(graphc.GraphError, match="has 5 features.*takes 4"):
         recurrent.gru(T.zeros((2, 3, 5)), p)
@@ -240,12 +220,8 @@ def test_mistakes_are_explained():
     with pytest.raises(graphc.GraphError, match="the initial state .* has 3 axes"):
         recurrent.gru(x, p, x)
     with pytest.raises(graphc.GraphError, match="pass a pair"):
-        recurrent.lstm(x, recurrent.lstm_parameters(4, 3), [x])
+        recurrent.lstm(x, nn.LSTM(4, 3).matrices, [x])
     with pytest.raises(graphc.GraphError, match="unknown option 'maks'"):
         recurrent.gru(x, p, maks=x)
-    with pytest.raises(graphc.GraphError, match="asked for"):
-        recurrent.rnn_parameters(2, 3, lambda shape, random: np.zeros(2))
-    with pytest.raises(graphc.GraphError, match="number of units is 0"):
-        recurrent.rnn_parameters(2, 0)
     with pytest.raises(graphc.GraphError, match="1 states and 2 sequences"):
         recurrent.carry([recurrent.state(2, 3)], [x, x])

@@ -1,10 +1,13 @@
-"""What PyTorch's optimisers, schedules and averages do, step by step, on one small problem.
+"""What PyTorch's optimisers, schedules, averages and recurrent layers do, on small problems.
 
 `torch_figures.json` beside this file holds the figures, so that tests need no PyTorch. Where
 PyTorch is installed, ``python tests/torch_figures.py`` writes it again (last with PyTorch 2.13).
 
 The problem is ``mean((tanh(x W + b) - y)^2)`` with W (3, 2) and b (2,), in float64. The figures of
 an optimiser are W and b after each of six steps, flattened to eight numbers.
+
+Recurrent layers read two sequences of five and two steps, in both directions; the figures are the
+outputs (zeros behind the end), the last states, and the gradient of the outputs' squares by x.
 """
 
 import json
@@ -99,6 +102,23 @@ SCHEDULES = {
     "one_cycle_momentum": ((LENGTH,), "OneCycleLR", {"max_lr": RATE, "total_steps": LENGTH}),
 }  # fmt: skip
 
+# name: (graphc's layer, its settings, PyTorch's class, gates)
+RECURRENT = {
+    "rnn": ("RNN", {}, "RNN", 1),
+    "lstm": ("LSTM", {}, "LSTM", 4),
+    "gru": ("GRU", {"reset_after": True}, "GRU", 3),
+}
+LENGTHS, INPUTS, UNITS = [5, 2], 3, 2
+SEQUENCES = np.sin(np.arange(2.0 * 5 * INPUTS)).reshape(2, 5, INPUTS)  # (batch, time, inputs)
+
+
+def recurrent_values(gates, way):
+    """Weights, recurrent weights, bias and, for a GRU, c of the layer that reads one way."""
+    shapes = [(INPUTS, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,), (UNITS,)]
+    shapes = shapes if gates == 3 else shapes[:3]
+    return [np.cos(np.arange(np.prod(s)) * 1.7 + k + 5.0 * way).reshape(s) * 0.8
+            for k, s in enumerate(shapes)]  # fmt: skip
+
 
 def main():
     import torch
@@ -168,6 +188,22 @@ def main():
             found.append(flat(average.module))
         return found
 
+    def read(kind, gates):
+        layer = getattr(torch.nn, kind)(INPUTS, UNITS, batch_first=True, bidirectional=True)
+        for way, end in enumerate(("", "_reverse")):
+            W, U, b, *c = (torch.tensor(v) for v in recurrent_values(gates, way))
+            second = torch.cat([torch.zeros_like(b[: 2 * UNITS]), *c]) if c else torch.zeros_like(b)
+            values = {"weight_ih": W.T, "weight_hh": U.T, "bias_ih": b, "bias_hh": second}
+            for name, value in values.items():
+                getattr(layer, f"{name}_l0{end}").data.copy_(value)
+        x = torch.tensor(SEQUENCES, requires_grad=True)
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, LENGTHS, batch_first=True)
+        found, last = layer(packed)
+        outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(found, batch_first=True)
+        (outputs**2).sum().backward()
+        last = last[0] if isinstance(last, tuple) else last
+        return [flat([v]) for v in (outputs, last.transpose(0, 1), x.grad)]
+
     clips, rule = torch.nn.utils, torch.optim.swa_utils.get_ema_multi_avg_fn
     figures = {
         "optimisers": {n: optimised(kind, s) for n, (_, _, kind, s) in OPTIMISERS.items()},
@@ -179,6 +215,7 @@ def main():
         },
         "averages": {"polyak": averaged(), "ema": averaged(multi_avg_fn=rule(0.7))},
         "schedules": {n: scheduled(n, kind, s) for n, (_, kind, s) in SCHEDULES.items()},
+        "recurrent": {n: read(kind, gates) for n, (_, _, kind, gates) in RECURRENT.items()},
     }
     rounded = json.loads(json.dumps(figures), parse_float=lambda text: float(f"{float(text):.13g}"))
     lines = [

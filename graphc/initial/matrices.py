@@ -98,7 +98,8 @@ def sparse(shape: Sequence[int], connections: int = 15, deviation: float = 1.0,
     return given(np.where(order < connections, weights, 0), dtype)
 
 
-def identity(shape: Sequence[int], gain: float | str = 1.0, dtype: Any = None) -> Array:
+def identity(shape: Sequence[int], gain: float | str = 1.0, dtype: Any = None,
+             seed: Seed = None) -> Array:  # fmt: skip
     """What passes its input on: ones on the diagonal, or in the middle of filters, times a gain.
 
     Parameters
@@ -106,8 +107,8 @@ def identity(shape: Sequence[int], gain: float | str = 1.0, dtype: Any = None) -
     shape : tuple of int
         Of a matrix; or (outputs, inputs, *window) of filters, output k of which is input k under
         "half" padding (windows of odd sizes; "same" of other programs).
-    gain, dtype
-        As for `xavier_uniform`.
+    gain, dtype, seed
+        As for `xavier_uniform`; nothing is drawn.
 
     Returns
     -------

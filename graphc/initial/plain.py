@@ -12,7 +12,8 @@ from graphc.core.node import Array, user_frames
 from graphc.initial.parts import Seed, given, random_from, sizes_of
 
 
-def constant(shape: Sequence[int], value: float = 0.0, dtype: Any = None) -> Array:
+def constant(shape: Sequence[int], value: float = 0.0, dtype: Any = None,
+             seed: Seed = None) -> Array:  # fmt: skip
     """One number throughout: for biases, and for scales (1).
 
     Parameters
@@ -21,6 +22,8 @@ def constant(shape: Sequence[int], value: float = 0.0, dtype: Any = None) -> Arr
     value : float
     dtype : optional
         ``floatX`` by default.
+    seed : optional
+        Taken as by all initialisers; nothing is drawn.
 
     Returns
     -------

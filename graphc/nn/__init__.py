@@ -34,14 +34,17 @@ from graphc.nn.normalisation import BatchNorm, LayerNorm, LocalResponseNorm
 from graphc.nn.notes import carrying, updates
 from graphc.nn.outputs import layer_outputs
 from graphc.nn.pooling import GlobalPool, Pool1D, Pool2D, Pool3D, StochasticPool2D, Upsample
+from graphc.nn.recurrence import Recurrent
+from graphc.nn.recurrent import GRU, LSTM, RNN, Bidirectional
 
 __all__ = [
-    "AdditiveAttention", "Average", "BatchNorm", "Conv1D", "Conv2D", "Conv3D", "ConvTranspose1D",
-    "ConvTranspose2D", "ConvTranspose3D", "Dense", "DepthwiseConv2D", "Dropout", "Embedding",
-    "Flatten", "GaussianNoise", "GlobalPool", "Layer", "LayerNorm", "LocalResponseNorm", "Maxout",
-    "Model", "MultiHeadAttention", "PReLU", "Parallel", "Pool1D", "Pool2D", "Pool3D", "Reshape",
-    "Residual", "Scale", "SeparableConv2D", "Sequential", "StochasticPool2D", "Upsample",
-    "carrying", "dot_attention", "hard_attention", "inception_block", "layer_outputs", "losses",
-    "masked_softmax", "metrics", "monte_carlo", "penalties", "residual_block", "score_function",
-    "updates",
+    "AdditiveAttention", "Average", "BatchNorm", "Conv1D", "Conv2D", "Conv3D",
+    "ConvTranspose1D", "ConvTranspose2D", "ConvTranspose3D", "Dense", "DepthwiseConv2D",
+    "Dropout", "Embedding", "Flatten", "GaussianNoise", "GlobalPool", "Layer", "LayerNorm",
+    "LocalResponseNorm", "Maxout", "Model", "MultiHeadAttention", "PReLU", "Parallel", "Pool1D",
+    "Pool2D", "Pool3D", "Reshape", "Residual", "Scale", "SeparableConv2D", "Sequential",
+    "StochasticPool2D", "Upsample", "carrying", "dot_attention", "hard_attention",
+    "inception_block", "layer_outputs", "losses", "masked_softmax", "metrics", "monte_carlo",
+    "penalties", "residual_block", "score_function", "updates", "GRU", "LSTM", "RNN",
+    "Bidirectional", "Recurrent",
 ]  # fmt: skip

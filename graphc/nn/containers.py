@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Variable, describe, user_frames
-from graphc.nn.layer import Layer
+from graphc.nn.layer import Layer, names_option
 from graphc.ops.join import concatenate
 
 Part = Any  # a layer, or a function from a variable to a variable
@@ -20,6 +21,11 @@ class Sequential(Layer):
     ----------
     *parts : layers, or functions such as ``T.tanh``
         Parameters are listed as ``"0.weights"`` and so on, by the layer's place.
+
+    Notes
+    -----
+    What a call is given besides goes to the parts that take it: ``mask=`` and ``lengths=``, which
+    say where sequences end, to all of them, everything else to the only one.
 
     Examples
     --------
@@ -42,9 +48,12 @@ class Sequential(Layer):
         if not self.parts and len(inputs) != 1:
             raise ArgumentError(f"{self.name}: {len(inputs)} inputs, no layer", at=user_frames())
         values = inputs
-        for k, part in enumerate(self.parts):
-            values = (call(part, *values, train=train, **(options if k == 0 else {})),)
+        for part, given in zip(self.parts, routed(self, self.parts, options)):
+            values = (call(part, *values, train=train, **given),)
         return values[0]
+
+    def takes(self, option: str) -> bool:
+        return any(takes(part, option) for part in self.parts)
 
     def __len__(self) -> int:
         return len(self.parts)
@@ -85,9 +94,13 @@ class Residual(Layer):
         if shortcut is not None:
             take(self, "shortcut", shortcut)
 
-    def expression(self, x: Variable, train: bool) -> Variable:
-        inner = call(self.inner, x, train=train)
-        past = x if self.shortcut is None else call(self.shortcut, x, train=train)
+    def takes(self, option: str) -> bool:
+        return takes(self.inner, option) or takes(self.shortcut, option)
+
+    def expression(self, x: Variable, train: bool, **options: Any) -> Variable:
+        first, second = routed(self, (self.inner, self.shortcut), options)
+        inner = call(self.inner, x, train=train, **first)
+        past = x if self.shortcut is None else call(self.shortcut, x, train=train, **second)
         if inner.ndim != past.ndim or any(
             None not in (m, n) and m != n for m, n in zip(inner.type.shape, past.type.shape)
         ):
@@ -118,6 +131,8 @@ class Parallel(Layer):
     array([[ 1.,  4., -1., -2.]])
     """
 
+    NAMES: ClassVar[Sequence[str] | None] = None  # of the branches, else by their place
+
     def __init__(
         self, *branches: Part, axis: int = 1,
         join: Callable[[Sequence[Variable]], Any] | None = None, name: str | None = None,
@@ -127,10 +142,14 @@ class Parallel(Layer):
             raise ArgumentError(f"{self.name}: there are no branches", at=user_frames())
         self.branches, self.axis, self.join = branches, axis, join
         for k, branch in enumerate(branches):
-            take(self, str(k), branch)
+            take(self, self.NAMES[k] if self.NAMES else str(k), branch)
 
-    def expression(self, x: Variable, train: bool) -> Variable:
-        made = [call(branch, x, train=train) for branch in self.branches]
+    def takes(self, option: str) -> bool:
+        return any(takes(branch, option) for branch in self.branches)
+
+    def expression(self, x: Variable, train: bool, **options: Any) -> Variable:
+        given = routed(self, self.branches, options)
+        made = [call(b, x, train=train, **more) for b, more in zip(self.branches, given)]
         if self.join is not None:
             return self.join(made)  # type: ignore[no-any-return]
         return concatenate(made, axis=self.axis)
@@ -164,6 +183,9 @@ class Model(Layer):
         for name, layer in layers.items():
             self.child(name, layer)
 
+    def takes(self, option: str) -> bool:
+        return names_option(self.function, option)
+
     def expression(self, *inputs: Variable, train: bool, **options: Any) -> Variable:
         return self.function(*inputs, train=train, **options)  # type: ignore[no-any-return]
 
@@ -185,3 +207,35 @@ def call(part: Part, *inputs: Any, train: bool, **options: Any) -> Variable:
     if isinstance(part, Layer):
         return part(*inputs, train=train, **options)
     return part(*inputs, **options)  # type: ignore[no-any-return]
+
+
+EVERYWHERE = ("mask", "lengths")
+"""Options that all parts get which take them; others are for one part."""
+
+
+def takes(part: Part, option: str) -> bool:
+    """Whether a part can be called with an option."""
+    if isinstance(part, Layer):
+        return part.takes(option)
+    try:
+        return part is not None and option in inspect.signature(part).parameters
+    except (TypeError, ValueError):  # a built-in function that doesn't tell
+        return False
+
+
+def routed(
+    layer: Layer, parts: Sequence[Part], options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """For each part, the options of a call that are for it."""
+    found: list[dict[str, Any]] = [{} for _ in parts]
+    for option, value in options.items():
+        takers = [k for k, part in enumerate(parts) if takes(part, option)]
+        if not takers or (len(takers) > 1 and option not in EVERYWHERE):
+            who = f"{len(takers)} parts take" if takers else "no part takes"
+            raise ArgumentError(
+                f"{layer.name}: {who} {option}=", "call the parts one by one, in a function for "
+                "nn.Model" if takers else None, user_frames(),
+            )  # fmt: skip
+        for k in takers:
+            found[k][option] = value
+    return found

@@ -113,6 +113,13 @@ class Layer:
             calls.append(Call(self, given, made))
         return made
 
+    def takes(self, option: str) -> bool:
+        """Whether a call takes something of that name besides inputs, as attention does ``mask``.
+
+        Containers ask the layers inside.
+        """
+        return names_option(self.expression, option)
+
     def _check_call(self, given: tuple[Any, ...], options: Mapping[str, Any]) -> None:
         try:
             inspect.signature(self.expression).bind(*given, train=True, **options)
@@ -351,10 +358,16 @@ def is_frozen(variable: SharedVariable) -> bool:
     return bool(getattr(variable.tag, "frozen", False))
 
 
+def names_option(function: Any, option: str) -> bool:
+    """Whether a function has an argument of that name, or takes all names."""
+    arguments = inspect.signature(function).parameters
+    return option in arguments or any(a.kind is a.VAR_KEYWORD for a in arguments.values())
+
+
 def derived(seed: Any, place: int) -> Any:
-    """A seed for one of several parameters, from that of their layer."""
-    if seed is None:
-        return None
+    """A seed for one of several parameters, from that of their layer; a generator goes on."""
+    if seed is None or isinstance(seed, np.random.Generator):
+        return seed
     return int(np.random.SeedSequence([int(seed), place]).generate_state(1)[0])
 
 

@@ -33,7 +33,16 @@ def _predicted(predictions: Any, classes: Variable) -> Variable:
     return p
 
 
-def accuracy(predictions: Any, classes: Any) -> Variable:
+def _share(right: Variable, counted: Any) -> Variable:
+    """The part that is right of what counts."""
+    each: Any = cast(right, dtypes.float_x())
+    if counted is None:
+        return mean_(each)
+    weights: Any = cast(as_variable(counted), each.dtype)
+    return sum_(each * weights) / sum_(weights)  # type: ignore[operator, no-any-return]
+
+
+def accuracy(predictions: Any, classes: Any, counted: Any = None) -> Variable:
     """The part of the predictions that is right.
 
     Parameters
@@ -41,6 +50,8 @@ def accuracy(predictions: Any, classes: Any) -> Variable:
     predictions : (..., k) scores or probabilities, or (...) integers
         Of scores, the largest counts, the first of equal ones.
     classes : (...) integers
+    counted : (...), optional
+        Weights, such as a mask: 0 for what fills up a sequence.
 
     Returns
     -------
@@ -54,10 +65,12 @@ def accuracy(predictions: Any, classes: Any) -> Variable:
     0.5
     """
     y = as_variable(classes)
-    return mean_(cast(eq(_predicted(predictions, y), y), dtypes.float_x()))
+    return _share(eq(_predicted(predictions, y), y), counted)
 
 
-def binary_accuracy(scores: Any, targets: Any, threshold: Any = 0.0) -> Variable:
+def binary_accuracy(
+    scores: Any, targets: Any, threshold: Any = 0.0, counted: Any = None
+) -> Variable:
     """The part of scores that lies above a threshold where the target does above 0.
 
     Parameters
@@ -66,6 +79,8 @@ def binary_accuracy(scores: Any, targets: Any, threshold: Any = 0.0) -> Variable
         Targets are 0 and 1, or -1 and 1.
     threshold : float
         0 for scores, 0.5 for probabilities.
+    counted : of that shape, optional
+        As for `accuracy`.
 
     Examples
     --------
@@ -75,10 +90,10 @@ def binary_accuracy(scores: Any, targets: Any, threshold: Any = 0.0) -> Variable
     0.5
     """
     right = eq(gt(as_variable(scores), threshold), gt(as_variable(targets), 0))
-    return mean_(cast(right, dtypes.float_x()))
+    return _share(right, counted)
 
 
-def top_k_accuracy(scores: Any, classes: Any, k: int = 5) -> Variable:
+def top_k_accuracy(scores: Any, classes: Any, k: int = 5, counted: Any = None) -> Variable:
     """The part of the rows whose class has one of the `k` largest scores.
 
     Parameters
@@ -87,6 +102,8 @@ def top_k_accuracy(scores: Any, classes: Any, k: int = 5) -> Variable:
     classes : (...) integers
     k : int
         Scores that equal the class's own don't count against it.
+    counted : (...), optional
+        As for `accuracy`.
 
     Examples
     --------
@@ -103,7 +120,7 @@ def top_k_accuracy(scores: Any, classes: Any, k: int = 5) -> Variable:
     order = (*range(own.ndim), "x")
     above = gt(x, own.dimshuffle(*order))  # type: ignore[attr-defined]
     larger = sum_(cast(above, "int64"), axis=x.ndim - 1)
-    return mean_(cast(lt(larger, k), dtypes.float_x()))
+    return _share(lt(larger, k), counted)
 
 
 def confusion_matrix(predictions: Any, classes: Any, count: int) -> Variable:
@@ -114,7 +131,8 @@ def confusion_matrix(predictions: Any, classes: Any, count: int) -> Variable:
     predictions : (..., k) scores, or (...) integers
     classes : (...) integers
     count : int
-        How many classes there are. What lies outside of them isn't counted.
+        How many classes there are. What lies outside of them isn't counted: -1 leaves a place
+        out.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Constant, Variable, user_frames
+from graphc.nn.containers import EVERYWHERE
 from graphc.nn.layer import Layer
 from graphc.nn.pooling import stream_of
 from graphc.ops.convert import as_variable
@@ -100,7 +101,9 @@ class GaussianNoise(Layer):
         return add(x, self.stream.normal(sizes, std=self.deviation, dtype=kind))
 
 
-def monte_carlo(layer: Layer, x: Any, samples: int = 20) -> tuple[Variable, Variable]:
+def monte_carlo(
+    layer: Layer, x: Any, samples: int = 20, **options: Any
+) -> tuple[Variable, Variable]:
     """The mean and the variance of a layer's results in training mode, over several draws.
 
     The input is repeated `samples` times along the batch, so that one pass makes all draws.
@@ -112,6 +115,8 @@ def monte_carlo(layer: Layer, x: Any, samples: int = 20) -> tuple[Variable, Vari
         the batch.
     x : (batch, ...)
     samples : int
+    **options
+        Of the call, as they are; ``mask`` and ``lengths`` are repeated with the input.
 
     Returns
     -------
@@ -133,7 +138,13 @@ def monte_carlo(layer: Layer, x: Any, samples: int = 20) -> tuple[Variable, Vari
     if samples < 1:
         raise ArgumentError(f"monte_carlo: samples={samples!r} is not positive", at=user_frames())
     given = as_variable(x)
-    made = layer(tile(given, (samples, *(1,) * (given.ndim - 1))), train=True)
+    more = {k: _repeated(v, samples) if k in EVERYWHERE else v for k, v in options.items()}
+    made = layer(_repeated(given, samples), train=True, **more)
     parted = reshape(made, [samples, dim(given, 0), *(dim(made, a) for a in range(1, made.ndim))])
     centre = mean_(parted, axis=0)
     return centre, mean_(sqr(parted - centre), axis=0)  # type: ignore[operator]
+
+
+def _repeated(x: Any, samples: int) -> Variable:
+    given = as_variable(x)
+    return tile(given, (samples, *(1,) * (given.ndim - 1)))

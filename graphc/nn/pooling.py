@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any, ClassVar
 
+import numpy as np
+
 from graphc.core.node import Variable
 from graphc.nn.layer import Layer
 from graphc.ops.convolutions import so_many
@@ -147,6 +149,8 @@ class StochasticPool2D(Layer):
 
 def stream_of(layer: Layer, seed: Any) -> RandomStream:
     """The stream of a layer that draws, whose state is saved with it."""
+    if isinstance(seed, np.random.Generator):
+        seed = int(seed.integers(2**63))
     stream = seed if isinstance(seed, RandomStream) else RandomStream(
         seed, f"{layer.name}.random_state"
     )  # fmt: skip

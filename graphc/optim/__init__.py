@@ -21,7 +21,7 @@ from graphc.optim.counting import counter
 from graphc.optim.descent import momentum, nesterov, sgd
 from graphc.optim.layerwise import lamb
 from graphc.optim.lbfgs import LBFGS, Minimum
-from graphc.optim.penalties import elastic, l1, l2, max_norm
+from graphc.optim.penalties import constrained, elastic, l1, l2, max_norm, within_norm
 from graphc.optim.rules import adaline, perceptron
 
 OPTIMISERS = {
@@ -35,7 +35,8 @@ OPTIMISERS = {
 
 __all__ = [
     "LBFGS", "OPTIMISERS", "Average", "Averaged", "Minimum", "adadelta", "adagrad", "adaline",
-    "adam", "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
-    "counter", "elastic", "ema", "global_norm", "l1", "l2", "lamb", "max_norm", "momentum",
-    "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "scheduled", "schedules", "sgd", "swa",
+    "adam", "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm",
+    "clip_by_value", "counter", "elastic", "ema", "global_norm", "l1", "l2", "lamb", "max_norm",
+    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "scheduled",
+    "schedules", "sgd", "swa", "constrained", "within_norm",
 ]  # fmt: skip

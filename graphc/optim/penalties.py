@@ -1,25 +1,26 @@
-"""Penalties on weights, to be added to a loss, and bounds on their norms."""
+"""Penalties on weights, to be added to a loss, and constraints on updates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
+from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import abs_, cast, maximum, sqr, sqrt
 from graphc.ops.reduce import sum as total
 from graphc.optim.parts import Updates, checked
 
 
-def l1(params: Sequence[Variable]) -> Variable:
+def l1(params: Any) -> Variable:
     """The sum of all absolute values: it drives weights to exactly zero.
 
     Parameters
     ----------
-    params : list of variables
+    params : variable, array, or list of these
         Usually the weights without the biases; float16 and bfloat16 are added up in float32.
 
     Returns
@@ -36,7 +37,7 @@ def l1(params: Sequence[Variable]) -> Variable:
     return _summed(params, abs_)
 
 
-def l2(params: Sequence[Variable]) -> Variable:
+def l2(params: Any) -> Variable:
     """The sum of all squares, without a factor of 1/2.
 
     ``loss + decay / 2 * l2(params)`` has the gradient ``g + decay * p``, the ``weight_decay`` of
@@ -44,7 +45,7 @@ def l2(params: Sequence[Variable]) -> Variable:
 
     Parameters
     ----------
-    params : list of variables
+    params
         As for `l1`.
 
     Returns
@@ -61,12 +62,12 @@ def l2(params: Sequence[Variable]) -> Variable:
     return _summed(params, sqr)
 
 
-def elastic(params: Sequence[Variable], ratio: Any = 0.5) -> Variable:
+def elastic(params: Any, ratio: Any = 0.5) -> Variable:
     """Both: ``ratio * l1 + (1 - ratio) / 2 * l2``.
 
     Parameters
     ----------
-    params : list of variables
+    params
         As for `l1`.
     ratio : float or scalar variable
         The part of `l1`, between 0 and 1.
@@ -92,6 +93,92 @@ def elastic(params: Sequence[Variable], ratio: Any = 0.5) -> Variable:
     return part * sparse + (1 - part) / 2 * small
 
 
+def within_norm(weights: Any, limit: Any, axes: Sequence[int] | None = None) -> Variable:
+    """Weights, scaled down where a unit's incoming ones are longer than `limit`.
+
+    ``w min(1, limit / |w|)``, with norms over `axes`.
+
+    Parameters
+    ----------
+    weights : variable or array
+    limit : float or scalar variable
+        The largest norm.
+    axes : sequence of int, optional
+        Over which axes a norm is taken. By default those that lead into a unit: axis 0 of a
+        matrix (inputs, outputs), all but axis 0 of filters (outputs, inputs, ...).
+
+    Returns
+    -------
+    variable
+        Of the shape and the dtype of `weights`; norms of halves are computed in float32.
+
+    Raises
+    ------
+    ArgumentError
+        If `weights` is a vector or scalar and `axes` is not given, or the limit isn't positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from graphc.optim import within_norm
+    >>> within_norm(np.array([[3.0, 0.1], [4.0, 0.0]]), 1.0).eval()
+    array([[0.6, 0.1],
+           [0.8, 0. ]])
+    """
+    if not isinstance(limit, Variable) and not 0 < limit < inf:
+        hint = "give a positive, finite number"
+        raise ArgumentError(f"max_norm: a limit of {limit}", hint, user_frames())
+    w = as_variable(weights)
+    if axes is None and w.ndim < 2:
+        raise ArgumentError(
+            f"max_norm: {describe(w)} has no axis of inputs",
+            "leave it out, or say over which axes: axes=(0,)",
+            user_frames(),
+        )
+    incoming = (0,) if w.ndim == 2 else tuple(range(1, w.ndim))
+    over = incoming if axes is None else tuple(axes)
+    wide = cast(w, dtypes.wide(w.dtype))
+    length = sqrt(total(sqr(wide), axis=over, keepdims=True))
+    most = cast(limit, wide.dtype) if isinstance(limit, Variable) else limit
+    factor = most / maximum(maximum(length, most), 1e-30)
+    return cast(wide * factor, w.dtype)
+
+
+def constrained(
+    updates: Iterable[tuple[SharedVariable, Variable]],
+    constraints: Mapping[SharedVariable, Callable[[Variable], Any]],
+) -> Updates:
+    """Updates whose new values were put through a function.
+
+    Parameters
+    ----------
+    updates : list of (shared variable, expression)
+        Of any optimiser.
+    constraints : dict
+        From shared variables to functions of their new value.
+
+    Returns
+    -------
+    list of (shared variable, expression)
+
+    Raises
+    ------
+    ArgumentError
+        If a parameter isn't updated.
+
+    Examples
+    --------
+    >>> import numpy as np, graphc, graphc.tensor as T
+    >>> from graphc.optim import constrained, sgd
+    >>> w = graphc.shared(np.array([0.5, 2.0]), name="w")
+    >>> updates = constrained(sgd(w.sum(), [w], 1.0), {w: lambda v: T.maximum(v, 0)})
+    >>> graphc.function([], updates=updates)()
+    >>> w.get_value()
+    array([0., 1.])
+    """
+    return _through(updates, constraints, "constrained")
+
+
 def max_norm(
     updates: Updates,
     params: Sequence[SharedVariable],
@@ -110,11 +197,8 @@ def max_norm(
         Of any optimiser.
     params : list of shared variables
         Those to bound, usually weights without biases; each must be updated.
-    limit : float or scalar variable
-        The largest norm.
-    axes : sequence of int, optional
-        Over which axes a norm is taken. By default those that lead into a unit: axis 0 of a
-        matrix (inputs, outputs), all but axis 0 of filters (outputs, inputs, ...).
+    limit, axes
+        As for `within_norm`.
 
     Returns
     -------
@@ -141,43 +225,36 @@ def max_norm(
     array([[0.6, 0.1],
            [0.8, 0. ]])
     """
-    if not isinstance(limit, Variable) and not 0 < limit < inf:
-        hint = "give a positive, finite number"
-        raise ArgumentError(f"max_norm: a limit of {limit}", hint, user_frames())
-    found = dict(updates)
-    for p in checked(params):
-        if p not in found:
+    listed = checked(params)
+    for p in listed:
+        within_norm(p, limit, axes)  # so that errors name the parameter
+    bounds = {p: lambda new: within_norm(new, limit, axes) for p in listed}
+    return _through(updates, bounds, "max_norm")
+
+
+def _through(
+    updates: Iterable[tuple[SharedVariable, Variable]],
+    functions: Mapping[SharedVariable, Callable[[Variable], Any]],
+    what: str,
+) -> Updates:
+    pairs = list(updates)
+    trained = {p for p, _ in pairs}
+    for p in functions:
+        if p not in trained:
             raise ArgumentError(
-                f"max_norm: {describe(p)} is not among the updates",
-                "bound parameters that the optimiser trains",
+                f"{what}: {describe(p)} is not among the updates",
+                "give parameters that the optimiser trains",
                 user_frames(),
             )
-        found[p] = _bounded(p, found[p], limit, axes)
-    return list(found.items())
+    return [(p, cast(functions[p](new), p.dtype) if p in functions else new) for p, new in pairs]
 
 
-def _bounded(param: SharedVariable, new: Variable, limit: Any,
-             axes: Sequence[int] | None) -> Variable:  # fmt: skip
-    if axes is None and param.ndim < 2:
-        raise ArgumentError(
-            f"max_norm: {describe(param)} has no axis of inputs",
-            "leave it out, or say over which axes: axes=(0,)",
-            user_frames(),
-        )
-    incoming = (0,) if param.ndim == 2 else tuple(range(1, param.ndim))
-    over = incoming if axes is None else tuple(axes)
-    wide = cast(new, dtypes.wide(param.dtype))
-    length = sqrt(total(sqr(wide), axis=over, keepdims=True))
-    most = cast(limit, wide.dtype) if isinstance(limit, Variable) else limit
-    factor = most / maximum(maximum(length, most), 1e-30)
-    return cast(wide * factor, param.dtype)
-
-
-def _summed(params: Sequence[Variable], of: Any) -> Variable:
-    listed = [params] if isinstance(params, Variable) else list(params)
+def _summed(params: Any, of: Any) -> Variable:
+    listed = list(params) if isinstance(params, list | tuple) else [params]
     if not listed:
         raise ArgumentError("a penalty on no parameters", "pass at least one", user_frames())
-    terms = [total(of(cast(p, dtypes.wide(p.dtype)))) for p in listed]
+    variables = [as_variable(p) for p in listed]
+    terms = [total(of(cast(p, dtypes.wide(p.dtype)))) for p in variables]
     found = terms[0]
     for term in terms[1:]:
         found = found + term

@@ -1,8 +1,9 @@
-"""Recurrent layers: functions from a sequence and parameters to the states over time.
+"""Recurrence over given parameters: functions from a sequence to the states over time.
 
-Sequences are ``(time, batch, features)``. A layer has three functions: ``gru_parameters`` makes
-its shared variables, ``gru_step`` is one step (for decoders, and for loops of one's own), and
-``gru`` runs the step over a sequence with `graphc.scan`.
+Sequences are ``(time, batch, features)``. Each kind has two functions: ``gru_step`` is one step,
+and ``gru`` runs the step over a sequence with `graphc.scan`. Parameters are a mapping from "W",
+"U" and so on to variables. The layers `graphc.nn.RNN`, `LSTM` and `GRU` hold parameters of their
+own and call these functions; they take (batch, time, features).
 
 In the formulas ``x`` is the input of a step, ``h`` the state before it and ``h'`` after it,
 ``s`` the logistic function, and products without a sign are matrix products with rows on the
@@ -19,15 +20,7 @@ the updates that keep where the sequence ended. Gradients end at the shared vari
 
 from graphc.recurrent.cells import gru_step, lstm_step, rnn_step
 from graphc.recurrent.layers import bidirectional, carry, gru, lstm, rnn, state
-from graphc.recurrent.parameters import (
-    glorot,
-    gru_parameters,
-    lstm_parameters,
-    orthogonal,
-    rnn_parameters,
-)
 
 __all__ = [
-    "bidirectional", "carry", "glorot", "gru", "gru_parameters", "gru_step", "lstm",
-    "lstm_parameters", "lstm_step", "orthogonal", "rnn", "rnn_parameters", "rnn_step", "state",
+    "bidirectional", "carry", "gru", "gru_step", "lstm", "lstm_step", "rnn", "rnn_step", "state",
 ]  # fmt: skip

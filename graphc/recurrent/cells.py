@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphc.core.node import Variable
-from graphc.ops.elementwise import sigmoid, tanh
+from graphc.ops.elementwise import add, mul, sigmoid, tanh
 from graphc.ops.index import getitem
 from graphc.ops.linalg import dot
 from graphc.ops.shape import dim
@@ -16,7 +16,7 @@ Parameters = Mapping[str, Variable]
 
 def rnn_step(
     x: Variable, h: Variable, parameters: Parameters,
-    activation: Callable[[Variable], Variable] = tanh,
+    activation: Callable[[Variable], Variable] = tanh, kept: Any = None,
 ) -> Variable:  # fmt: skip
     """One step of the simple recurrent network: ``h' = activation(x W + h U + b)``.
 
@@ -25,18 +25,20 @@ def rnn_step(
     x : variable, (batch, inputs)
     h : variable, (batch, units)
     parameters : mapping
-        "W", "U", "b", as `rnn_parameters` makes them.
+        "W" (inputs, units), "U" (units, units), and perhaps "b" (units,).
     activation : callable
+    kept : variable, (batch, units), optional
+        A factor of h in the product with U: what dropout keeps.
 
     References
     ----------
     Elman: Finding structure in time. Cognitive Science 14, 1990.
     """
-    return activation(dot(x, parameters["W"]) + dot(h, parameters["U"]) + parameters["b"])
+    return activation(_input(x, parameters) + dot(_thinned(h, kept), parameters["U"]))
 
 
 def lstm_step(
-    x: Variable, h: Variable, c: Variable, parameters: Parameters
+    x: Variable, h: Variable, c: Variable, parameters: Parameters, kept: Any = None
 ) -> tuple[Variable, Variable]:
     """One step of the LSTM with forget gates.
 
@@ -54,7 +56,9 @@ def lstm_step(
     x : variable, (batch, inputs)
     h, c : variable, (batch, units)
     parameters : mapping
-        "W", "U", "b" and perhaps "P", as `lstm_parameters` makes them.
+        "W" (inputs, 4 units), "U" (units, 4 units), and perhaps "b" (4 units,), "P" (3, units).
+    kept
+        As for `rnn_step`.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def lstm_step(
     Schmidhuber, Cummins: Learning to forget. Neural Computation 12(10), 2000. Gers, Schmidhuber:
     Recurrent nets that time and count. IJCNN 2000 (peepholes).
     """
-    z = dot(x, parameters["W"]) + dot(h, parameters["U"]) + parameters["b"]
+    z = _input(x, parameters) + dot(_thinned(h, kept), parameters["U"])
     i, f, g, o = _gates(z, 4, dim(parameters["U"], 0))
     P = parameters.get("P")
     if P is not None:
@@ -77,7 +81,9 @@ def lstm_step(
     return sigmoid(o) * tanh(new), new
 
 
-def gru_step(x: Variable, h: Variable, parameters: Parameters) -> Variable:
+def gru_step(
+    x: Variable, h: Variable, parameters: Parameters, kept: Any = None
+) -> Variable:
     """One step of the gated recurrent unit.
 
     ::
@@ -95,7 +101,9 @@ def gru_step(x: Variable, h: Variable, parameters: Parameters) -> Variable:
     x : variable, (batch, inputs)
     h : variable, (batch, units)
     parameters : mapping
-        "W", "U", "b" and perhaps "c", as `gru_parameters` makes them.
+        "W" (inputs, 3 units), "U" (units, 3 units), and perhaps "b" (3 units,), "c" (units,).
+    kept
+        As for `rnn_step`.
 
     References
     ----------
@@ -103,20 +111,29 @@ def gru_step(x: Variable, h: Variable, parameters: Parameters) -> Variable:
     translation. EMNLP 2014, arXiv:1406.1078, equations 5 to 8; version 1 of that paper has the
     form with c.
     """
-    W, U, b = parameters["W"], parameters["U"], parameters["b"]
+    U = parameters["U"]
     units = dim(U, 0)
-    a = dot(x, W) + b
+    a, seen = _input(x, parameters), _thinned(h, kept)
     if "c" in parameters:
-        (r, z, n), (hr, hz, hn) = _gates(a, 3, units), _gates(dot(h, U), 3, units)
+        (r, z, n), (hr, hz, hn) = _gates(a, 3, units), _gates(dot(seen, U), 3, units)
         r, z = sigmoid(r + hr), sigmoid(z + hz)
         n = tanh(n + r * (hn + parameters["c"]))
     else:
         r, z, n = _gates(a, 3, units)
-        hr, hz = _gates(dot(h, getitem(U, (slice(None), slice(None, 2 * units)))), 2, units)
+        hr, hz = _gates(dot(seen, getitem(U, (slice(None), slice(None, 2 * units)))), 2, units)
         r, z = sigmoid(r + hr), sigmoid(z + hz)
-        n = tanh(n + dot(r * h, getitem(U, (slice(None), slice(2 * units, None)))))
+        n = tanh(n + dot(r * seen, getitem(U, (slice(None), slice(2 * units, None)))))
     return z * h + (1 - z) * n
 
 
 def _gates(z: Variable, count: int, units: Any) -> list[Variable]:
     return [getitem(z, (slice(None), slice(k * units, (k + 1) * units))) for k in range(count)]
+
+
+def _input(x: Variable, parameters: Parameters) -> Variable:
+    z, b = dot(x, parameters["W"]), parameters.get("b")
+    return z if b is None else add(z, b)
+
+
+def _thinned(h: Variable, kept: Any) -> Variable:
+    return h if kept is None else mul(h, kept)

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.looping import scan
 from graphc.ops.broadcast import alloc, zeros
 from graphc.ops.convert import as_variable
-from graphc.ops.elementwise import neq, switch, tanh
+from graphc.ops.elementwise import cast, neq, switch, tanh
 from graphc.ops.index import getitem
 from graphc.ops.join import concatenate
 from graphc.ops.shape import dim, expand_axes
@@ -25,7 +26,7 @@ Step = Callable[..., list[Variable]]
 def rnn(
     x: Any, parameters: Parameters, initial: Any = None, mask: Any = None,
     go_backwards: bool = False, activation: Callable[[Variable], Variable] = tanh,
-    **options: Any,
+    kept: Any = None, **options: Any,
 ) -> Variable:  # fmt: skip
     """The simple recurrent network over a sequence: `rnn_step` for each row.
 
@@ -33,7 +34,7 @@ def rnn(
     ----------
     x : variable, (time, batch, inputs)
     parameters : mapping
-        "W", "U", "b", as `rnn_parameters` makes them.
+        "W", "U" and perhaps "b", as for `rnn_step`; `graphc.nn.RNN` makes them.
     initial : variable, (batch, units) or (units,), optional
         The state before the first step, 0 by default. One vector serves the whole batch, and
         can be a parameter that is learned.
@@ -43,6 +44,9 @@ def rnn(
         Whether to read from the last row to the first. Row t of the result is still the state
         after reading row t of `x`.
     activation : callable
+    kept : variable, (batch, units), optional
+        Dropout of recurrent connections: a factor of the state in its product with U, the same
+        in all steps.
     **options
         ``truncate_gradient``, ``checkpoint_every`` and ``name``, for `graphc.scan`.
 
@@ -61,8 +65,7 @@ def rnn(
     >>> import numpy as np
     >>> import graphc, graphc.tensor as T
     >>> from graphc import recurrent
-    >>> one = lambda shape, random: np.ones(shape)
-    >>> p = recurrent.rnn_parameters(1, 1, one, one)
+    >>> p = {"W": T.ones((1, 1)), "U": T.ones((1, 1))}
     >>> x = T.dtensor3("x")
     >>> h = recurrent.rnn(x, p, activation=lambda v: v)
     >>> h.eval({x: [[[1.0]], [[2.0]], [[3.0]]]}).ravel()
@@ -70,14 +73,14 @@ def rnn(
     """
 
     def step(row: Variable, h: Variable) -> list[Variable]:
-        return [rnn_step(row, h, parameters, activation)]
+        return [rnn_step(row, h, parameters, activation, kept)]
 
     return _over(step, "rnn", x, parameters, [initial], mask, go_backwards, options)[0]
 
 
 def lstm(
     x: Any, parameters: Parameters, initial: tuple[Any, Any] | None = None, mask: Any = None,
-    go_backwards: bool = False, **options: Any,
+    go_backwards: bool = False, kept: Any = None, **options: Any,
 ) -> tuple[Variable, Variable]:  # fmt: skip
     """The LSTM over a sequence: `lstm_step` for each row.
 
@@ -85,10 +88,11 @@ def lstm(
     ----------
     x : variable, (time, batch, inputs)
     parameters : mapping
-        "W", "U", "b" and perhaps "P" for peepholes, as `lstm_parameters` makes them.
+        "W", "U" and perhaps "b", "P" for peepholes, as for `lstm_step`; `graphc.nn.LSTM` makes
+        them.
     initial : pair of variables, (batch, units) or (units,), optional
         h and c before the first step, 0 by default.
-    mask, go_backwards, **options
+    mask, go_backwards, kept, **options
         As for `rnn`.
 
     Returns
@@ -106,7 +110,7 @@ def lstm(
     >>> import numpy as np
     >>> import graphc, graphc.tensor as T
     >>> from graphc import recurrent
-    >>> p = recurrent.lstm_parameters(3, 5, peepholes=True, dtype="float64")
+    >>> p = {"W": T.ones((3, 20)), "U": T.ones((5, 20)), "P": T.zeros((3, 5))}
     >>> x = T.dtensor3("x")
     >>> h, c = recurrent.lstm(x, p)
     >>> h.eval({x: np.zeros((7, 2, 3))}).shape
@@ -119,7 +123,7 @@ def lstm(
         )
 
     def step(row: Variable, h: Variable, c: Variable) -> list[Variable]:
-        return list(lstm_step(row, h, c, parameters))
+        return list(lstm_step(row, h, c, parameters, kept))
 
     h, c = _over(step, "lstm", x, parameters, states, mask, go_backwards, options)
     return h, c
@@ -127,7 +131,7 @@ def lstm(
 
 def gru(
     x: Any, parameters: Parameters, initial: Any = None, mask: Any = None,
-    go_backwards: bool = False, **options: Any,
+    go_backwards: bool = False, kept: Any = None, **options: Any,
 ) -> Variable:  # fmt: skip
     """The gated recurrent unit over a sequence: `gru_step` for each row.
 
@@ -135,8 +139,8 @@ def gru(
     ----------
     x : variable, (time, batch, inputs)
     parameters : mapping
-        "W", "U", "b" and perhaps "c", as `gru_parameters` makes them.
-    initial, mask, go_backwards, **options
+        "W", "U" and perhaps "b", "c", as for `gru_step`; `graphc.nn.GRU` makes them.
+    initial, mask, go_backwards, kept, **options
         As for `rnn`.
 
     Returns
@@ -154,7 +158,7 @@ def gru(
     >>> import numpy as np
     >>> import graphc, graphc.tensor as T
     >>> from graphc import recurrent
-    >>> p = recurrent.gru_parameters(3, 5, dtype="float64")
+    >>> p = {"W": T.ones((3, 15)), "U": T.ones((5, 15)), "b": T.zeros(15)}
     >>> x, mask = T.dtensor3("x"), T.dmatrix("mask")
     >>> h = recurrent.gru(x, p, mask=mask)
     >>> value = h.eval({x: np.ones((2, 1, 3)), mask: [[1.0], [0.0]]})
@@ -163,7 +167,7 @@ def gru(
     """
 
     def step(row: Variable, h: Variable) -> list[Variable]:
-        return [gru_step(row, h, parameters)]
+        return [gru_step(row, h, parameters, kept)]
 
     return _over(step, "gru", x, parameters, [initial], mask, go_backwards, options)[0]
 
@@ -202,7 +206,7 @@ def bidirectional(
     >>> import numpy as np
     >>> import graphc, graphc.tensor as T
     >>> from graphc import recurrent
-    >>> p, q = (recurrent.gru_parameters(3, 5, seed=k, dtype="float64") for k in range(2))
+    >>> p, q = ({"W": T.ones((3, 15)) * k, "U": T.ones((5, 15))} for k in (1, -1))
     >>> x = T.dtensor3("x")
     >>> recurrent.bidirectional(recurrent.gru, x, p, q).eval({x: np.ones((4, 2, 3))}).shape
     (4, 2, 10)
@@ -221,8 +225,11 @@ def _over(
     """The states after each step, a variable for each of them."""
     x = as_variable(x)
     _check(kind, x, parameters, options)
+    given = [None if v is None else as_variable(v) for v in initials]
+    met = [x, *parameters.values(), *(v for v in given if v is not None)]
+    dtype = dtypes.promote([v.dtype for v in met])  # that of the states after a step
     batch, units = dim(x, 1), dim(parameters["U"], 0)
-    start = [_initial(kind, v, batch, units, parameters["U"].dtype) for v in initials]
+    start = [_initial(kind, v, batch, units, dtype) for v in given]
     rows = [x]
     if mask is not None:
         mask = as_variable(mask)
@@ -255,11 +262,11 @@ def _check(kind: str, x: Variable, parameters: Parameters, options: dict[str, An
             f"{kind}: unknown option {unknown[0]!r}", f"there are {', '.join(OPTIONS)}",
             user_frames(),
         )  # fmt: skip
-    missing = [k for k in ("W", "U", "b") if k not in parameters]
+    missing = [k for k in ("W", "U") if k not in parameters]
     if missing:
         raise ArgumentError(
-            f"{kind}: the parameters have no {missing[0]!r}", f"make them with {kind}_parameters",
-            user_frames(),
+            f"{kind}: the parameters have no {missing[0]!r}",
+            f"graphc.nn.{kind.upper()} makes them", user_frames(),
         )  # fmt: skip
     if x.ndim != 3:
         raise ShapeError(
@@ -276,18 +283,19 @@ def _check(kind: str, x: Variable, parameters: Parameters, options: dict[str, An
         )  # fmt: skip
 
 
-def _initial(kind: str, value: Any, batch: Variable, units: Variable, dtype: str) -> Variable:
+def _initial(
+    kind: str, value: Variable | None, batch: Variable, units: Variable, dtype: str
+) -> Variable:
     if value is None:
         return zeros((batch, units), dtype)
-    value = as_variable(value)
     if value.ndim == 1:
-        return alloc(value, batch, units)
+        return alloc(cast(value, dtype), batch, units)
     if value.ndim != 2:
         raise ShapeError(
             f"{kind}: the initial state {describe(value)} has {value.ndim} axes",
             "it is (batch, units), or (units,) for the whole batch", value.where or user_frames(),
         )  # fmt: skip
-    return value
+    return cast(value, dtype)
 
 
 def state(
@@ -323,8 +331,7 @@ def carry(
     >>> import numpy as np
     >>> import graphc, graphc.tensor as T
     >>> from graphc import recurrent
-    >>> one = lambda shape, random: np.ones(shape)
-    >>> p = recurrent.rnn_parameters(1, 1, one, one, dtype="float64")
+    >>> p = {"W": T.ones((1, 1)), "U": T.ones((1, 1))}
     >>> x, h0 = T.dtensor3("x"), recurrent.state(1, 1, "float64")
     >>> h = recurrent.rnn(x, p, h0, activation=lambda v: v)
     >>> total = graphc.function([x], h[-1, 0, 0], updates=recurrent.carry([h0], [h]))
