@@ -39,8 +39,8 @@ from graphc.subgraphs import OpFromGraph, elementwise
 
 # Modules that are imported when a program first asks for them.
 _LATER = (
-    "data", "gof", "initial", "nn", "optim", "printing", "recurrent", "sandbox", "scalar",
-    "scan_module", "train", "pictures",
+    "data", "gof", "initial", "nn", "optim", "pictures", "printing", "recurrent", "sandbox",
+    "scalar", "scan_module", "train",
 )  # fmt: skip
 __getattr__ = _lookup("graphc", globals(), _LATER)
 

@@ -11,11 +11,13 @@ from graphc.pictures.maps import embedding
 from graphc.pictures.matrices import attention, confusion
 from graphc.pictures.mosaics import filters, images
 from graphc.pictures.planes import decision_regions, trace
+from graphc.pictures.series import series
 from graphc.pictures.style import PALETTE, STYLE
 from graphc.pictures.training import curves
 from graphc.pictures.trials import search
 
 __all__ = [
     "PALETTE", "STYLE", "attention", "confusion", "curves", "decision_regions", "embedding",
-    "filters", "histograms", "images", "receptive_field", "search", "trace", "update_ratios",
+    "filters", "histograms", "images", "receptive_field", "search", "series", "trace",
+    "update_ratios",
 ]  # fmt: skip
