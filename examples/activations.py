@@ -30,13 +30,14 @@ UNITS, EPOCHS, BATCH, RATE = 64, 30, 32, 0.02
 graphc.config.floatX = "float32"
 
 
-def dense(function, init):
-    """Layers of `units`, each followed by a function."""
+def units(function, init):
+    """A layer of units, followed by a function."""
     return lambda inputs, seed: nn.Dense(inputs, UNITS, function, init=init, seed=seed)
 
 
 def prelu(inputs, seed):
-    return nn.Sequential(nn.Dense(inputs, UNITS, init=initial.he_normal, seed=seed), nn.PReLU(UNITS))
+    dense = nn.Dense(inputs, UNITS, init=initial.he_normal, seed=seed)
+    return nn.Sequential(dense, nn.PReLU(UNITS))
 
 
 def maxout(inputs, seed):
@@ -44,12 +45,12 @@ def maxout(inputs, seed):
 
 
 HIDDEN = {
-    "sigmoid": dense(T.nnet.sigmoid, initial.xavier_normal),
-    "tanh": dense(T.tanh, initial.xavier_normal),
-    "ReLU": dense(T.nnet.relu, initial.he_normal),
-    "leaky": dense(lambda z: T.nnet.leaky_relu(z, 0.1), initial.he_normal),
+    "sigmoid": units(T.nnet.sigmoid, initial.xavier_normal),
+    "tanh": units(T.tanh, initial.xavier_normal),
+    "ReLU": units(T.nnet.relu, initial.he_normal),
+    "leaky": units(lambda z: T.nnet.leaky_relu(z, 0.1), initial.he_normal),
     "PReLU": prelu,
-    "ELU": dense(T.nnet.elu, initial.he_normal),
+    "ELU": units(T.nnet.elu, initial.he_normal),
     "maxout": maxout,
 }
 

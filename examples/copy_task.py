@@ -7,15 +7,19 @@ heads that are differentiable everywhere (Graves, Wayne, Danihelka: Neural Turin
 arXiv:1410.5401; the equations in comments are the paper's). It is trained on sequences of up to
 eight vectors, and tested on new ones of that length and on longer ones than it ever saw. Now and
 then a machine gets stuck where it starts from: with one seed in about four, its loss stays at 0.1.
+
+Should reach: less than 1% of bits wrong, in sequences of twice the longest length, too.
 """
 
+import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import nn
+from graphc import nn, pictures
 from graphc.initial import lecun_normal
 
 BITS, LONGEST, SLOTS, WIDTH, UNITS, BATCH, STEPS = 6, 8, 20, 10, 64, 16, 3000
@@ -46,7 +50,7 @@ def task(random, length, batch):
     return shown, bits
 
 
-def main():
+def main(out):
     random = np.random.RandomState(0)
     gru = nn.GRU(BITS + 1 + WIDTH, UNITS, seed=50)
     heads = nn.Dense(UNITS, 2 * HEAD + 2 * WIDTH, init=lecun_normal, seed=51)
@@ -88,14 +92,23 @@ def main():
                   f"{time.perf_counter() - began:.0f} s")  # fmt: skip
 
     shown_v, _ = task(random, LONGEST, 1)
-    slots = [" ".join(f"{s:2d}" for s in w.argmax(1)) for w in looked(shown_v)]
+    heads = looked(shown_v)
+    slots = [" ".join(f"{s:2d}" for s in w.argmax(1)) for w in heads]
     print(f"slots that a sequence is written to:  {slots[0][: 3 * LONGEST]}")
     print(f"and read from, when it is repeated:   {slots[1][3 * (LONGEST + 1) :]}")
     for length in (LONGEST, 3 * LONGEST // 2, 2 * LONGEST):
         errors = wrong(*task(random, length, 500))
         exact = np.mean(~errors.any(axis=(0, 2)))
         print(f"length {length}: {errors.mean():.3%} of bits wrong, {exact:.2%} copied exactly")
+    out.mkdir(parents=True, exist_ok=True)
+    said = ["bits"] * LONGEST + ["end"] + ["repeat"] * LONGEST
+    pictures.attention(
+        np.stack(heads), rows=said, names=["where it writes", "where it reads"],
+        title="Slots of the memory, step by step",
+    ).savefig(out / "heads.png")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/copy_task"))
+    main(parser.parse_args().out)

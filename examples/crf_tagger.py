@@ -7,18 +7,22 @@ operator. The lines are those of Python's own standard library, the tags are `to
 come from windows of five characters, which can't say whether a word stands in a string; the chain
 can (Lafferty, McCallum, Pereira: Conditional random fields. ICML 2001). The sum over all taggings
 (forward algorithm) and the best one (Viterbi) are scans, checked against all taggings one by one.
+
+Should reach: 97% of held-out characters, at least 10% more than without the chain.
 """
 
+import argparse
 import importlib.util
-import io
 import keyword
 import tokenize
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
+from graphc import optim, pictures
 
 TAGS = ("blank", "name", "keyword", "number", "string", "comment", "operator")
 K, LONGEST, WINDOW, BATCH, EPOCHS = len(TAGS), 60, 2, 32, 5
@@ -26,13 +30,11 @@ TRAIN = "argparse ast calendar configparser csv difflib dis doctest ftplib gette
 TEST = "imaplib inspect mailbox optparse"
 
 
-def tagged_lines(module):
-    """Lines of a module of the standard library, with the tag of each character."""
-    with tokenize.open(importlib.util.find_spec(module).origin) as file:
-        text = file.read()
+def tagged_lines(module):  # with the tag of each character
+    text = importlib.util.find_spec(module).loader.get_source(module)
     lines = text.splitlines()
     tags, whole = [[0] * len(line) for line in lines], [True] * len(lines)
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in tokenize.generate_tokens(iter(text.splitlines(True)).__next__):
         kind, (row, start), (last, stop) = tokenize.tok_name[token.type], token.start, token.end
         if row != last:  # part of a string of several lines
             whole[row - 1 : last] = [False] * (last - row + 1)
@@ -44,8 +46,7 @@ def tagged_lines(module):
     return [(line[:LONGEST], t[:LONGEST]) for line, t, w in zip(lines, tags, whole) if w and line]
 
 
-def arrays(modules):
-    """Characters (time + 2 WINDOW, n), tags and mask (time, n) of the lines of some modules."""
+def arrays(modules):  # characters (time + 2 WINDOW, n), tags and mask (time, n) of their lines
     lines = [pair for m in modules.split() for pair in tagged_lines(m)]
     x = np.zeros((LONGEST + 2 * WINDOW, len(lines)), "int32")
     y, mask = np.zeros((2, LONGEST, len(lines)), "int32")
@@ -98,27 +99,31 @@ def check(length=4):
     return abs(total[0] - np.log(np.sum(np.exp(list(scores.values())))))
 
 
-def main():
+def main(out):
+    out.mkdir(parents=True, exist_ok=True)
     print(f"log-sum over all {K**4} taggings of four characters: off by {check():.1e}")
     train, test = arrays(TRAIN), arrays(TEST)
     x, y, mask = T.imatrix("x"), T.imatrix("y"), T.imatrix("mask")
     for name in ("softmax of the window", "CRF"):
-        E = graphc.shared(np.zeros((2 * WINDOW + 1, 128, K)), name="E")  # a score for each place
-        A = graphc.shared(np.zeros((K, K)), name="A")
+        sizes = (2 * WINDOW + 1, 128, K), (K, K)  # a score for each place, and for each pair
+        E, A = (graphc.shared(np.zeros(size)) for size in sizes)
         emit = sum(E[k][x[k : k + LONGEST]] for k in range(2 * WINDOW + 1))
         follow, parameters = (A, [E, A]) if name == "CRF" else (T.zeros((K, K)), [E])
         loss = T.sum(log_sum(emit, follow, mask) - score(emit, follow, mask, y)) / T.sum(mask)
-        updates = graphc.optim.adam(loss, parameters, 0.03)
-        step = graphc.function([x, y, mask], loss, updates=updates)
+        step = graphc.function([x, y, mask], loss, updates=optim.adam(loss, parameters, 0.03))
         tag = graphc.function([x, mask], viterbi(emit, follow, mask))
         for epoch in range(EPOCHS):
             order = np.random.RandomState(epoch).permutation(train[0].shape[1])
-            parts = [order[k : k + BATCH] for k in range(0, len(order), BATCH)]
+            parts = np.array_split(order, len(order) // BATCH)
             losses = [step(*(v[:, part] for v in train)) for part in parts]
-        found = tag(test[0], test[2])
-        accuracy = np.mean((found == test[1])[test[2] == 1])
+        table, seen = np.zeros((K, K), int), test[2] == 1
+        np.add.at(table, (test[1][seen], tag(test[0], test[2])[seen]), 1)
+        accuracy = np.trace(table) / table.sum()
         print(f"{name}: loss {np.mean(losses):.4f}, {accuracy:.2%} of held-out characters")
+        pictures.confusion(table, names=TAGS, title=name).savefig(out / f"{name.split()[0]}.png")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/crf_tagger"))
+    main(parser.parse_args().out)

@@ -77,10 +77,10 @@ def main(out):
         title="How fast descent finds the least squares",
     )  # fmt: skip
     figure.savefig(out / "descent.png")
-    paths = {name: path for name, path in zip(NAMES, weights.T)}
     figure = pictures.series(
-        paths, log="x", axes_names=("step", "weight"), title="Gradient descent: steep directions first, flat ones last"
-    )
+        dict(zip(NAMES, weights.T)), log="x", axes_names=("step", "weight"),
+        title="Gradient descent: steep directions first, flat ones last",
+    )  # fmt: skip
     figure.savefig(out / "weights.png")
     print(f"pictures in {out}")
 

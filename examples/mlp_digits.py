@@ -1,12 +1,16 @@
-"""A multi-layer perceptron that learns to read handwritten digits, in about 80 lines.
+"""A multi-layer perceptron that learns to read handwritten digits, in about 90 lines.
 
     python examples/mlp_digits.py
 
 It needs scikit-learn for the images, which come with it. ``graphc demo`` is the same network with
 a progress bar, moved images, curves and a report.
+
+Should reach: at least 97.5% of 360 test images.
 """
 
+import argparse
 import time
+from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
@@ -14,6 +18,7 @@ from sklearn.model_selection import train_test_split
 
 import graphc
 import graphc.tensor as T
+from graphc import pictures
 
 BATCH = 20
 EPOCHS = 30
@@ -39,7 +44,7 @@ def network(x, sizes, random):
     return x, parameters
 
 
-def main():
+def main(out):
     data, target = load_digits(return_X_y=True)
     train_x, test_x, train_y, test_y = train_test_split(
         (data / 16).astype("float32"), target.astype("int32"),
@@ -66,20 +71,25 @@ def main():
     test = graphc.function([x, y], errors, name="test")
 
     random = np.random.RandomState(1)
-    start = time.perf_counter()
+    names = ("loss", "accuracy", "test accuracy")
+    start, history = time.perf_counter(), {name: [] for name in names}
     for epoch in range(EPOCHS):
         rate.set_value(np.float32(0.05 * (1 - epoch / EPOCHS)))
         order = random.permutation(len(train_x))
         X.set_value(train_x[order])
         Y.set_value(train_y[order])
         results = np.array([step(k) for k in range(-(-len(train_x) // BATCH))])
-        print(
-            f"epoch {epoch + 1:2d}   loss {results[:, 0].mean():.4f}   "
-            f"train accuracy {1 - results[:, 1].mean():7.2%}   "
-            f"test accuracy {1 - test(test_x, test_y):7.2%}"
-        )
+        figures = (results[:, 0].mean(), 1 - results[:, 1].mean(), 1 - test(test_x, test_y))
+        for name, figure in zip(names, figures):
+            history[name].append(float(figure))
+        print("epoch {:2d}   loss {:.4f}   train accuracy {:7.2%}   test accuracy {:7.2%}".format(
+            epoch + 1, *figures))  # fmt: skip
     print(f"{time.perf_counter() - start:.2f} s, compiling included")
+    out.mkdir(parents=True, exist_ok=True)
+    pictures.curves(history).savefig(out / "curves.png")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/mlp_digits"))
+    main(parser.parse_args().out)

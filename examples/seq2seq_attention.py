@@ -5,16 +5,20 @@
 ``<40721`` asks for ``12704``; ``73+958`` asks for the sum, lowest digit first: ``1301``. Both tasks
 are learned by one network (Bahdanau, Cho, Bengio: Neural machine translation by jointly learning
 to align and translate. ICLR 2015), which is tested on questions that it never saw.
+
+Should reach: 99% of both kinds of held-out questions answered exactly.
 """
 
+import argparse
 import time
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
 import graphc
 import graphc.tensor as T
-from graphc import nn
+from graphc import nn, pictures
 from graphc.initial import lecun_normal
 
 SYMBOLS = "0123456789+<."  # the last one ends an answer, and fills up
@@ -40,7 +44,7 @@ def encode(strings):
     return np.array([[SYMBOLS.index(c) for c in s.ljust(LONGEST, ".")] for s in strings], "int32")
 
 
-def main():
+def main(out):
     random, size = np.random.RandomState(0), len(SYMBOLS)
     symbols = nn.Embedding(size, 32, lecun_normal, seed=10)
     left, right = nn.GRU(32, UNITS, seed=11), nn.GRU(32, UNITS, backwards=True, seed=12)
@@ -90,6 +94,7 @@ def main():
         if (k + 1) % 1000 == 0:
             print(f"step {k + 1}: loss {value:.4f}, {time.perf_counter() - began:.0f} s")
 
+    out.mkdir(parents=True, exist_ok=True)
     for kind in ("reverse", "add"):
         asked, right_answers = zip(*dict(question(random, kind, True) for _ in range(2000)).items())
         said, looked = answer(encode(asked))
@@ -99,7 +104,15 @@ def main():
         for q, t, where in list(zip(asked, texts, looked.transpose(1, 0, 2)))[:3]:
             places = "".join(q[w.argmax()] for w in where[: len(t)])
             print(f"  {q:8} -> {t:8}  looking at {places}")
+        longest = max(range(len(asked)), key=lambda k: len(texts[k]))
+        q, t = asked[longest], texts[longest]
+        pictures.attention(
+            looked[: len(t), longest, : len(q)], rows=list(t), columns=list(q),
+            title=f"{kind}: {t}",
+        ).savefig(out / f"{kind}.png")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("example-output/seq2seq_attention"))
+    main(parser.parse_args().out)

@@ -61,7 +61,8 @@ def main(out):
         for values, value in zip(history.values(), [*found, *judge(test["x"], test["y"])]):
             values.append(float(value))
         if (epoch + 1) % 10 == 0:
-            print(f"epoch {epoch + 1}: " + ", ".join(f"{k} {v[-1]:.4f}" for k, v in history.items()))
+            figures = ", ".join(f"{name} {values[-1]:.4f}" for name, values in history.items())
+            print(f"epoch {epoch + 1}: {figures}")
     print(f"gradient by hand and by graphc differ by {check(test['x'], test['y']):.1e} at most")
 
     confused = nn.metrics.confusion_matrix(p, y, 10)

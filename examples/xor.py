@@ -12,12 +12,13 @@ it combines them:
 
 Two hidden units are enough to represent XOR, and not always enough to find it: from some starting
 points, descent ends in a local minimum. With more units than are needed, it hardly ever does.
-Corners are blurred here, so that there are 400 points rather than four, and 400 others to test with.
+Corners are blurred here: there are 400 points rather than four, and 400 others to test with.
 
 Should reach: at most 75% with one layer, at least 99% with two, from all of 20 starts with 8 units.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def main(out):
         accuracy = train.evaluate(task, others)["accuracy"]
         print(f"{name}: loss {history['loss'][-1]:.4f}, test accuracy {accuracy:.2%}")
         pictures.decision_regions(
-            lambda places: train.predict(task, places), others["x"], others["y"],
+            partial(train.predict, task), others["x"], others["y"],
             title=f"{name}: {accuracy:.1%}",
         ).savefig(out / f"{name.replace(' ', '-')}.png")  # fmt: skip
     pictures.series(

@@ -508,37 +508,3 @@ def test_the_page_about_pictures_runs_and_names_all_of_them(tmp_path, monkeypatc
     assert all((tmp_path / name).exists() for name in ("curves.png", "filters.png"))
     functions = set(pictures.__all__) - {"PALETTE", "STYLE"}
     assert [name for name in functions if f"`{name}(" not in text] == []
-
-
-# Series -----------------------------------------------------------------------------------------
-
-
-def test_series_draw_a_line_for_each_name_and_leave_gaps():
-    figure = pictures.series(
-        {"sgd": [1.0, 0.5, np.inf, 0.1], "adam": [1.0, 0.0]},
-        x={"sgd": [1, 2, 3, 4], "adam": [1, 5]}, log="y", limits=(1e-3, 2), axes_names=("step", "loss"),
-    )  # fmt: skip
-    (axes,) = figure.axes
-    first, second = axes.lines
-    assert texts(axes.get_legend()) == ["sgd", "adam"]
-    assert first.get_xdata().tolist() == [1, 2, 3, 4] and second.get_xdata().tolist() == [1, 5]
-    assert np.isnan(first.get_ydata()).tolist() == [False, False, True, False]
-    assert np.isnan(second.get_ydata()).tolist() == [False, True], "zero has no logarithm"
-    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
-    assert axes.get_ylim() == (1e-3, 2) and (axes.get_xlabel(), axes.get_ylabel()) == ("step", "loss")
-    assert pictures.series({"a": [3, 4]}).axes[0].lines[0].get_xdata().tolist() == [0, 1]
-
-
-@pytest.mark.parametrize(
-    ("given", "options", "words"),
-    [
-        ({}, {}, "values_by_name is empty"),
-        ({"a": [np.nan]}, {}, "'a'"),
-        ({"a": [1, 2]}, {"x": [1]}, "'a' has 2 values, and x 1 places"),
-        ({"a": [1, 2]}, {"x": {"b": [1, 2]}}, "no places for 'a'"),
-        ({"a": [1, 2]}, {"log": "z"}, "log is one of"),
-    ],
-)
-def test_series_name_what_they_cannot_draw(given, options, words):
-    with pytest.raises(GraphError, match=words):
-        pictures.series(given, **options)

@@ -79,7 +79,7 @@ def sheet(width: float, height: float, title: str | None = None) -> Figure:
         figsize=(width, height), layout="constrained"
     )
     if title:
-        figure.suptitle(title, x=0.01, ha="left")
+        figure.suptitle(title, x=0.01, ha="left", wrap=True)
     return figure
 
 
