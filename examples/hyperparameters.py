@@ -5,8 +5,8 @@
 A learning rate matters much, and the number of units little. A grid of 4 x 2 x 2 trials tries four
 learning rates; 16 random trials try sixteen of them (Bergstra and Bengio, Random search for
 hyper-parameter optimization, 2012). Each trial trains a perceptron on 600 digits for a few epochs,
-in one of two processes, and is judged on 400 others. The networks of the best five of all trials are then
-asked together, about the 797 digits that nobody has seen.
+in one of two processes, and is judged on 400 others. The networks of the best five of all
+trials are then asked together, about the 797 digits that nobody has seen.
 
 Should reach: at least 95% of the unseen digits by the ensemble, and more than the mean of its
 members.

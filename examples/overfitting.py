@@ -2,9 +2,9 @@
 
     python examples/overfitting.py
 
-Two hundred digits are learnt by heart by a network of any size, even though the labels of a
-fifth are wrong; what counts is how many of 1,397 others it can read then. The more of the wrong ones
-it has learnt, the fewer. What helps keeps it from being able to:
+Two hundred digits are learnt by heart by a network of any size, even though the labels of a fifth
+are wrong; what counts is how many of 1,397 others it can read then. The more of the wrong labels it
+has learnt, the fewer. What helps keeps it from being able to:
 
     L2           adds lambda sum w^2 to the loss: weights that nothing needs shrink
     L1           adds lambda sum |w|: they become zero
