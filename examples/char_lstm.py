@@ -59,8 +59,7 @@ def ngram_bits(train, test, alphabet, order=3):
     return bits / (len(test) - order)
 
 
-def streams(text, alphabet, batch):
-    """The text as (batch, time): long pieces of it, one below the other."""
+def streams(text, alphabet, batch):  # (batch, time): long pieces, one below the other
     codes = np.array([alphabet.index(c) for c in text], "int32")
     return codes[: len(codes) // batch * batch].reshape(batch, -1)
 

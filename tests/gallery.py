@@ -31,8 +31,16 @@ GALLERY = {
         "activations": "losses.png",
         "descent": "gradient.png",
         "gradients": "steps.png",
+        "initialisation": "all-activations.png",
+        "overfitting": "regularisation.png",
+        "hyperparameters": "random.png",
     },
-    "Sequences": {
+    "Images and codes": {
+        "lenet_digits": "receptive-fields.png",
+        "autoencoders": "numbers-map.png",
+    },
+    "Words and sequences": {
+        "word_embeddings": "words.png",
         "char_lstm": "bits.png",
         "seq2seq_attention": "reverse.png",
         "crf_tagger": "CRF.png",

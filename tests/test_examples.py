@@ -134,3 +134,53 @@ def test_gradients_are_those_of_finite_differences(tmp_path):
     forward, central = figures(text, r"(?:forward|central), float64: .* wrong by ([\d.e+-]+)")
     assert central < forward / 10 < 1e-7
     assert "12 expressions passed" in text and "the mistake is caught" in text
+
+
+def test_three_lenets_read_digits(tmp_path):
+    text = printed("lenet_digits.py", tmp_path)
+    assert figures(text, r"together: test accuracy ([\d.]+)%")[0] >= 98.8
+    assert min(figures(text, r"seed \d+: test accuracy ([\d.]+)%")) >= 98
+
+
+def test_autoencoders_do_what_pca_does_and_more(tmp_path):
+    text = printed("autoencoders.py", tmp_path)
+    error = {name: figures(text, rf"(?m)^{name} +([\d.]+) +([\d.]+)$")
+             for name in ("PCA, 2", "PCA, 8", "linear, 8", "deep, 2", "8 of 128")}  # fmt: skip
+    assert 0.9999 < error["linear, 8"][0] / error["PCA, 8"][0] < 1.01
+    assert error["deep, 2"][1] < 0.7 * error["PCA, 2"][1]
+    assert error["8 of 128"][1] < 0.7 * error["PCA, 8"][1]
+    pca, denoised = figures(text, r"PCA ([\d.]+) \(\d+ components\), denoised ([\d.]+)")
+    assert denoised < 0.7 * pca
+    restored, trials = figures(text, r"restored (\d+) times of (\d+)")
+    assert restored == trials > 0
+
+
+def test_words_that_are_used_alike_are_near(tmp_path):
+    text = printed("word_embeddings.py", tmp_path)
+    share, pairs, chance = figures(text, r"nearest: ([\d.]+)% of (\d+), by chance ([\d.]+)%")
+    assert share >= 70 and pairs >= 60 and chance < 1
+
+
+def test_weights_too_small_need_batch_normalisation(tmp_path):
+    text = printed("initialisation.py", tmp_path)
+    accuracy = {name: figures(text, rf"(?m)^{name}  .* ([\d.]+)%$")[0]
+                for name in ("too small", "Xavier", "orthogonal", "He, ReLU")}  # fmt: skip
+    assert accuracy.pop("too small") <= 30 and min(accuracy.values()) >= 94
+    assert figures(text, r"too small, normalised .* ([\d.]+)%")[0] >= 94
+
+
+def test_regularised_networks_read_more_digits(tmp_path):
+    text = printed("overfitting.py", tmp_path)
+    pattern = r"(?m)^{}  .* ([\d.]+)% +([\d.]+)$"
+    plain, plain_loss = figures(text, pattern.format("256 units"))
+    for name in ("L2", "dropout", "early stop"):
+        share, loss = figures(text, pattern.format(name))
+        assert share > plain and loss < plain_loss, name
+    share, loss = figures(text, pattern.format("dropout, max-norm"))
+    assert share >= plain + 2 and loss < 0.75 * plain_loss
+
+
+def test_the_best_networks_of_a_search_are_better_together(tmp_path):
+    text = printed("hyperparameters.py", tmp_path)
+    alone, together = figures(text, r"members ([\d.]+)%, ensemble ([\d.]+)%")
+    assert together >= 95 and together > alone

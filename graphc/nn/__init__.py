@@ -38,13 +38,12 @@ from graphc.nn.recurrence import Recurrent
 from graphc.nn.recurrent import GRU, LSTM, RNN, Bidirectional
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "AdditiveAttention", "BatchNorm", "Bidirectional", "Conv1D", "Conv2D",
-    "Conv3D", "ConvTranspose1D", "ConvTranspose2D", "ConvTranspose3D", "Dense",
-    "DepthwiseConv2D", "Dropout", "Embedding", "Flatten", "GaussianNoise", "GlobalPool",
-    "Layer", "LayerNorm", "LocalResponseNorm", "Maxout", "Model", "MultiHeadAttention", "PReLU",
-    "Parallel", "Pool1D", "Pool2D", "Pool3D", "Recurrent", "Reshape", "Residual", "Scale",
-    "SeparableConv2D", "Sequential", "StochasticPool2D", "Upsample", "carrying",
-    "dot_attention", "hard_attention", "inception_block", "losses", "masked_softmax", "metrics",
-    "monte_carlo", "penalties", "residual_block", "score_function", "updates", "Average",
-    "layer_outputs",
+    "GRU", "LSTM", "RNN", "AdditiveAttention", "Average", "BatchNorm", "Bidirectional", "Conv1D",
+    "Conv2D", "Conv3D", "ConvTranspose1D", "ConvTranspose2D", "ConvTranspose3D", "Dense",
+    "DepthwiseConv2D", "Dropout", "Embedding", "Flatten", "GaussianNoise", "GlobalPool", "Layer",
+    "LayerNorm", "LocalResponseNorm", "Maxout", "Model", "MultiHeadAttention", "PReLU", "Parallel",
+    "Pool1D", "Pool2D", "Pool3D", "Recurrent", "Reshape", "Residual", "Scale", "SeparableConv2D",
+    "Sequential", "StochasticPool2D", "Upsample", "carrying", "dot_attention", "hard_attention",
+    "inception_block", "layer_outputs", "losses", "masked_softmax", "metrics", "monte_carlo",
+    "penalties", "residual_block", "score_function", "updates",
 ]  # fmt: skip

@@ -34,9 +34,9 @@ OPTIMISERS = {
 """Those of the form ``(loss or gradients, params, learning_rate, ...) -> updates``, by name."""
 
 __all__ = [
-    "LBFGS", "OPTIMISERS", "Average", "Minimum", "adadelta", "adagrad", "adaline", "adam",
-    "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
+    "LBFGS", "OPTIMISERS", "Average", "Averaged", "Minimum", "adadelta", "adagrad", "adaline",
+    "adam", "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
     "constrained", "counter", "elastic", "ema", "global_norm", "l1", "l2", "lamb", "max_norm",
-    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "schedules", "sgd",
-    "swa", "within_norm", "Averaged", "scheduled",
+    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "scheduled", "schedules",
+    "sgd", "swa", "within_norm",
 ]  # fmt: skip
