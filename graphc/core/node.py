@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -215,16 +215,62 @@ class Constant(Variable):
         return dtypes.number(data)
 
 
+class Remote(Protocol):
+    """Where a storage's value is, when it isn't in the host's memory."""
+
+    def fetch(self, array: Array) -> None:
+        """Copy the value into an array of its shape."""
+
+
 class Storage:
-    """The array of a shared variable, and who has to know when it moves."""
+    """The value of a shared variable, where it lives, and who has to know when it moves.
+
+    It lives in an array of the host, or with a device (`move_to`). Who asks for `array` gets it
+    back to the host; who only wants to know it asks for a `copy`.
+    """
 
     def __init__(self, array: Array) -> None:
-        self.array = array
+        self._array = array
+        self.remote: Remote | None = None
         self.watchers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def array(self) -> Array:
+        """The value in the host's memory, where it lives from now on."""
+        if self.remote is not None:
+            self.remote.fetch(self._array)
+            self.remote = None
+        return self._array
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        self.remote = None
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The value's shape, wherever it lives."""
+        return self._array.shape
+
+    def copy(self) -> Array:
+        """A copy of the value; it goes on living where it does."""
+        if self.remote is None:
+            return self._array.copy()
+        found = np.empty_like(self._array)
+        self.remote.fetch(found)
+        return found
 
     def replace(self, array: Array) -> None:
         """Put another array in place; plans that hold the old address are told."""
         self.array = array
+        self._tell()
+
+    def move_to(self, remote: Remote) -> None:
+        """Let the value live with a device; plans for the host's memory are told."""
+        self.remote = remote
+        self._tell()
+
+    def _tell(self) -> None:
         for watcher in list(self.watchers):
             watcher.storage_moved()
 
@@ -261,8 +307,7 @@ class SharedVariable(Variable):
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value: a copy, or with `borrow` the very array that functions use."""
-        array = self.storage.array
-        return array if borrow else array.copy()
+        return self.storage.array if borrow else self.storage.copy()
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Give the variable another value of the same rank and dtype.
