@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from graphc.core.dtypes import numpy_dtype
 from graphc.core.kernel import (
     Accumulate,
     Accumulator,
@@ -217,7 +218,8 @@ class _Writer(Statements):
             if self.is_second:
                 self.put(f"{a.name}_p = at_{a.dtype}(place)")
             else:
-                self.put(f"{a.operand} = at_{a.dtype}(place + here * n_row * {CELL})")
+                size = numpy_dtype(a.dtype).itemsize
+                self.put(f"{a.operand} = at_{a.dtype}(place + here * n_row * {size})")
             self.put(f"place = place + parts * n_row * {CELL}")
         for name in self.stashes:
             dtype = self.operands[name].dtype

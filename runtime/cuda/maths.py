@@ -32,7 +32,10 @@ def library(name: str, kind: Kind) -> Any:
         if name in SPECIAL:
             from scipy import special  # heavy, and few kernels need it
 
-            return getattr(special, SPECIAL[name])
+            found = getattr(special, SPECIAL[name])
+            if name == "lgamma":  # libdevice's is infinite on both sides
+                return lambda x: found(abs(x)) if np.isinf(x) else found(x)
+            return found
         return STAND_INS[name]
     from numba.cuda import libdevice
 
