@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 from graphc.core.errors import TargetError
 from graphc.core.node import Array
 
+QUICK = 1e-5  # seconds after which threads of the simulator take turns
 INSTALL = "pip install 'graphc[cuda12]' or 'graphc[cuda13]', as the driver's version says"
 
 
@@ -129,7 +131,16 @@ class NumbaDriver:
         return found
 
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
-        kernel[grid, threads, self.stream](*arguments)
+        if not self.simulated:
+            kernel[grid, threads, self.stream](*arguments)
+            return
+        # The simulator's threads are Python's, and wait for each other in loops.
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(QUICK)
+        try:
+            kernel[grid, threads](*arguments)
+        finally:
+            sys.setswitchinterval(before)
 
     def copy(self, target: int, source: int, size: int) -> None:
         if not size:
