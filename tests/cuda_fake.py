@@ -41,9 +41,6 @@ class FakeDriver:
         assert 1 <= grid <= 2**31 - 1 and 1 <= threads <= 1024
         self.calls.append(("launch", kernel, grid, threads, tuple(arguments)))
 
-    def copy(self, target, source, size):
-        self.calls.append(("copy", target, source, size))
-
     def synchronize(self):
         self.calls.append(("synchronize",))
 

@@ -250,7 +250,8 @@ class Storage:
     @property
     def shape(self) -> tuple[int, ...]:
         """The value's shape, wherever it lives."""
-        return self._array.shape
+        shape: tuple[int, ...] = self._array.shape
+        return shape
 
     def copy(self) -> Array:
         """A copy of the value; it goes on living where it does."""

@@ -50,7 +50,7 @@ class CudaBound:
         self.linked = Linked(plan, self.driver, homes_of(self.driver))
         self.stale = False
         self.lines: dict[Any, Any] = {}
-        self.clock = DeviceClock(len(plan.steps)) if timed else None
+        self.clock = DeviceClock(plan) if timed else None
         self.replay: Any = None
         self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
         plan.notes += [f"device: {self.driver.name}"]
@@ -108,10 +108,10 @@ class CudaBound:
     def capture(self) -> bool:
         """Let later calls replay one CUDA graph; whether that could be had.
 
-        A plan with steps of the host has none. Words are placed first: a graph's launches read
-        them from the device, so that it stays right when an address changes.
+        A plan with loops or steps of the host has none. Words are placed first: a graph's
+        launches read them from the device, so that it stays right when an address changes.
         """
-        if self.hosts or any(a.copy is not None for a in self.linked.actions):
+        if self.hosts or any(s.routine == "loop" for _, s in self.plan.all_steps()):
             return False
         self.linked.place()
         numbers = range(len(self.linked.actions))
@@ -129,7 +129,7 @@ class CudaBound:
         if not record[2]:
             return
         number, code = (int(record[2]) >> STEP_BITS) - 1, int(record[2]) & (2**STEP_BITS - 1)
-        step = self.plan.steps[number]
+        step = self.linked.known_steps[number]
         about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
         if about in self.plan.guards:
             raise RuntimeError("a size changed while the plan ran")
@@ -192,11 +192,15 @@ class CudaBound:
 
 
 class DeviceClock:
-    """Times of a plan's steps, each waited for; what the profile reads."""
+    """Times of a plan's steps, each waited for; what the profile reads.
 
-    def __init__(self, steps: int) -> None:
-        self.record: Array = np.zeros((max(steps, 1), 2), "int64")
-        self.bodies: dict[int, Any] = {}
+    The steps of loops have none: a loop is timed as a whole.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.record: Array = np.zeros((max(len(plan.steps), 1), 2), "int64")
+        bodies = {k: s.body for k, s in enumerate(plan.steps)}
+        self.bodies = {k: DeviceClock(body) for k, body in bodies.items() if body is not None}
         self.calls, self.seconds = 0, 0.0
 
     def add(self, step: int, nanoseconds: int) -> None:

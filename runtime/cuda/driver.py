@@ -6,7 +6,6 @@ Everything goes through the few methods of `Driver`, so that another class with 
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -55,9 +54,6 @@ class Driver(Protocol):
 
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         """Run a kernel after what was launched before; nobody waits."""
-
-    def copy(self, target: int, source: int, size: int) -> None:
-        """Copy bytes between addresses on the device; nobody waits."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""
@@ -142,17 +138,6 @@ class NumbaDriver:
         finally:
             sys.setswitchinterval(before)
 
-    def copy(self, target: int, source: int, size: int) -> None:
-        if not size:
-            return
-        if self.simulated:
-            ctypes.memmove(target, source, size)
-            return
-        from cuda.bindings import driver
-
-        handle = driver.CUstream(int(self.stream.handle.value or 0))
-        _checked(driver.cuMemcpyDtoDAsync(target, source, size, handle))
-
     def synchronize(self) -> None:
         if self.stream:
             self.stream.synchronize()
@@ -164,12 +149,6 @@ class NumbaDriver:
         from graphc.runtime.cuda.graphs import capture
 
         return capture(self.stream, launches)
-
-
-def _checked(result: tuple[Any, ...]) -> Any:
-    if int(result[0]) != 0:
-        raise TargetError(f"the CUDA driver says {result[0].name}", "see docs/cuda.md")
-    return result[1] if len(result) > 1 else None
 
 
 def _device_name(cuda: Any) -> str:

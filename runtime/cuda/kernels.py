@@ -71,11 +71,64 @@ def kernel(block, work, error, step, parts):
     target[0] = float64(value[0])
 """
 
+# `parts` bytes from word 1's address to that of word 0.
+COPY = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    target, source = write_uint8(block, 0), read_uint8(block, 1)
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, parts, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        target[at] = source[at]
+"""
+
+# Writes the addresses of step `parts` of a loop into its body's blocks; the words are those that
+# `graphc.passes.loop_plan.loop_step` says, 10 before the pointers and 7 for each of these.
+ADVANCE = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    first = int64(0)
+    if parts > 0:
+        first = word(block, 3)
+    for p in range(first, word(block, 4)):
+        entry = block + 80 + p * 56
+        later = 3
+        if parts < word(entry, 0):
+            later = 1
+        at = word(entry, later) + parts * word(entry, later + 1)
+        targets = word(entry, 5)
+        for k in range(word(entry, 6)):
+            place = at_int64(word(targets, 2 * k))
+            place[0] = at + word(targets, 2 * k + 1)
+"""
+
+# The byte at the address in word `parts`, to where the host reads it.
+LOOK = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    found, target = read_uint8(block, parts), at_uint8(work)
+    target[0] = found[0]
+"""
+
+# How many steps a loop took, to the address in word 6.
+COUNT = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    target = write_int64(block, 6)
+    target[0] = parts
+"""
+
 SINGLE = {
     "offset": OFFSET,
     "scale_float32": SCALE.format(dtype="float32"),
     "scale_float64": SCALE.format(dtype="float64"),
 }
 """Sources of kernels of one thread, by routine."""
+
+OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps of a loop": COUNT}
+"""Sources of kernels of one thread that loops need."""
 
 PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}
