@@ -254,7 +254,7 @@ def what_is_missing():
 
 
 def loops():
-    x, w, start = rng.uniform(-1, 1, (20, 3)), rng.uniform(-1, 1, (3, 3)), np.zeros(3)
+    x, w, start = rng.uniform(-1, 1, (6, 3)), rng.uniform(-1, 1, (3, 3)), np.zeros(3)
 
     def states(x, w, start):
         def step(v, s, w):
@@ -271,7 +271,7 @@ def loops():
             return T.tanh(s + v)
 
         def outer(row, s):
-            h, _ = graphc.scan(inner, sequences=T.concatenate([row] * 6), outputs_info=s)
+            h, _ = graphc.scan(inner, sequences=T.concatenate([row] * 2), outputs_info=s)
             return h[-1]
 
         return graphc.scan(outer, sequences=x, outputs_info=T.constant(0.1))[0]
