@@ -17,19 +17,11 @@ from graphc.core.errors import ShapeError
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import Place, Plan
 from graphc.runtime.buffers import empty
-from graphc.runtime.cuda.driver import Driver, current_driver
+from graphc.runtime.cuda.driver import current_driver
 from graphc.runtime.cuda.emit import STEP_BITS
-from graphc.runtime.cuda.link import RECORD_WORDS, Homes, Linked
+from graphc.runtime.cuda.homes import homes_of
+from graphc.runtime.cuda.link import RECORD_WORDS, Linked
 from graphc.runtime.reference import meaning
-
-_HOMES: dict[int, tuple[Driver, Homes]] = {}
-
-
-def homes_of(driver: Driver) -> Homes:
-    """Where shared variables live on a driver's device."""
-    if id(driver) not in _HOMES:
-        _HOMES[id(driver)] = (driver, Homes(driver))
-    return _HOMES[id(driver)][1]
 
 
 class CudaBound:

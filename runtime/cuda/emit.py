@@ -27,7 +27,6 @@ from math import prod
 from graphc.core.dtypes import numpy_dtype
 from graphc.core.kernel import (
     Accumulate,
-    Accumulator,
     Axis,
     Check,
     Kernel,
@@ -36,7 +35,8 @@ from graphc.core.kernel import (
     Statement,
     Store,
 )
-from graphc.runtime.statements import POSITIONS, Statements, neutral
+from graphc.runtime.cuda.combine import CELL, Combining, numba_name
+from graphc.runtime.statements import POSITIONS
 
 THREADS = 256
 """Most threads of a block: what arrays in shared memory have room for."""
@@ -44,8 +44,6 @@ BLOCKS = 1024
 """Most blocks of a kernel; with more rows or elements, blocks take several."""
 STEP_BITS = 32
 """In the error record, the number of the step that stopped stands above these bits."""
-CELL = 8
-"""Bytes in the work area for every value, whatever its dtype."""
 
 
 @dataclass(frozen=True)
@@ -127,17 +125,14 @@ def stashes(kernel: Kernel) -> list[str]:
     return [o.name for o in kernel.operands if o.stash]
 
 
-class _Writer(Statements):
+class _Writer(Combining):
     def __init__(self, kernel: Kernel, form: str) -> None:
-        super().__init__(kernel)
-        self.form = form
+        super().__init__(kernel, form)
         self.dealt: tuple[int, ...] = ()
         self.stashes = stashes(kernel)
         self.two = bool(kernel.cross or kernel.post or kernel.columns)
         self.is_second = False
         self.guard: str | None = None  # the condition under which a thread stores, if not always
-        self.adds: str | None = None  # likewise for accumulation
-        self.shared = self._shared_dtypes()
 
     # --- whole kernels ----------------------------------------------------------------
 
@@ -151,14 +146,14 @@ class _Writer(Statements):
         self._once(self.kernel.top, stores=not self.two)
         for a in self.kernel.cross:
             if a.scope == "column":
-                self._deal_inner(lambda a=a: self._clear_column(a))
+                self._deal_inner(lambda a=a: self.clear_column(a))
         {"flat": self._flat, "rows": self._rows, "lanes": self._lanes, "scatter": self._scatter}[
             self.form
         ]()
         for a in self.kernel.cross:
             if a.scope == "cross":
-                self._tree(a)
-                self._hand_on(a)
+                self.tree(a)
+                self.hand_on(a)
         return self._text()
 
     def second(self) -> str:
@@ -168,7 +163,7 @@ class _Writer(Statements):
         self._places()
         for a in self.kernel.cross:
             if a.scope == "cross":
-                self._collect(a)
+                self.collect(a)
         self._once(self.kernel.top, stores=True)
         self._once(self.kernel.post, stores=True)
         columns = [a for a in self.kernel.cross if a.scope == "column"]
@@ -176,7 +171,7 @@ class _Writer(Statements):
 
             def body() -> None:
                 for a in columns:
-                    self._collect_column(a)
+                    self.collect_column(a)
                 self.statements(self.kernel.columns)
 
             self._deal(self.kernel.inner, body)
@@ -193,10 +188,10 @@ class _Writer(Statements):
         self.put("thread, threads = int64(cuda.threadIdx.x), int64(cuda.blockDim.x)")
         self.put("here, blocks = int64(cuda.blockIdx.x), int64(cuda.gridDim.x)")
         for dtype in self.shared:
-            self.put(f"shared_{dtype} = cuda.shared.array(THREADS, {_numba(dtype)})")
+            self.put(f"shared_{dtype} = cuda.shared.array(THREADS, {numba_name(dtype)})")
         if self.form == "lanes":
             for name, dtype in self._lane_arrays().items():
-                self.put(f"{name} = cuda.local.array(1, {_numba(dtype)})")
+                self.put(f"{name} = cuda.local.array(1, {numba_name(dtype)})")
 
     def _places(self) -> None:
         """Names for the parts of the work area."""
@@ -309,7 +304,7 @@ class _Writer(Statements):
                 if phase.elem:
                     self._deal_inner(lambda phase=phase: self.statements(phase.elem))
                 for a in phase.accumulators:
-                    self._tree(a)
+                    self.tree(a)
                 self._row(phase.row)
 
         self._loop(outer, f"here, {self._count(outer)}, blocks", "row", body)
@@ -379,123 +374,6 @@ class _Writer(Statements):
         self.put(f"if {s.index} < 0 or {s.index} >= {s.size}:")
         self.put(f"    failed(error, step, {s.code}, int64({s.given}), int64({s.size}))")
         self.put(f"    {s.index} = int64(0)")
-
-    # --- accumulators -----------------------------------------------------------------
-
-    def start(self, a: Accumulator) -> None:
-        lane = "[0]" if self.form == "lanes" else ""
-        self.put(f"{a.name}{lane} = {neutral(a.kind, self.total_dtype(a))}")
-        if a.kind in POSITIONS:
-            self.put(f"{a.name}_at{lane} = int64(0)")
-
-    def accumulate(self, s: Accumulate) -> None:
-        if self.adds is not None:
-            self.put(f"if {self.adds}:")
-            self.depth += 1
-        a = self.kinds[s.accumulator]
-        if a.scope == "column":
-            place = f"{a.operand}[{self.index(a.operand)}]"
-            self._add(a, place, f"{_cast(a.dtype)}({s.value})")
-        elif a.kind in POSITIONS:
-            lane = "[t]" if self.form == "lanes" else ""
-            self.position(a, f"{a.name}{lane}", f"{a.name}_at{lane}", s.value)
-        else:
-            lane = "[t]" if self.form == "lanes" else ""
-            self._add(a, f"{a.name}{lane}", f"{_cast(self.total_dtype(a))}({s.value})")
-        if self.adds is not None:
-            self.depth -= 1
-
-    def _add(self, a: Accumulator, target: str, value: str) -> None:
-        self.put(f"{target} = {self.combined(a, target, value)}")
-
-    def _better(self, a: Accumulator, best: str, at: str, value: str, where: str) -> str:
-        """Whether a candidate for a position beats another; of equal ones the first does."""
-        sign = ">" if a.kind == "argmax" else "<"
-        text = f"{value} {sign} {best} or ({value} == {best} and {where} < {at})"
-        if "float" in a.dtype:
-            first = f"(not isnan({best}) or {where} < {at})"
-            text = f"(isnan({value}) and {first}) or (not isnan({best}) and ({text}))"
-        return text
-
-    def _shared_dtypes(self) -> list[str]:
-        """The dtypes for which threads of a block need memory in common."""
-        found = [a for a in self.kernel.cross if a.scope == "cross"]
-        if self.form == "rows":
-            found += [a for p in self.kernel.phases for a in p.accumulators]
-        needed = {self.total_dtype(a) for a in found}
-        if any(a.kind in POSITIONS for a in found):
-            needed.add("int64_at")
-        return sorted(needed)
-
-    def _tree(self, a: Accumulator) -> None:
-        """Combine what the threads of a block hold; all of them get the result."""
-        values, places = f"shared_{self.total_dtype(a)}", "shared_int64_at"
-        at = a.kind in POSITIONS
-        self.put(f"{values}[thread] = {a.name}")
-        if at:
-            self.put(f"{places}[thread] = {a.name}_at")
-        self.put("cuda.syncthreads()")
-        self.put("half = threads // 2")
-        self.put("while half > 0:")
-        self.depth += 1
-        self.put("if thread < half:")
-        self.depth += 1
-        mine, other = f"{values}[thread]", f"{values}[thread + half]"
-        if at:
-            self.put(f"if {self._better(a, mine, f'{places}[thread]', other, f'{places}[thread + half]')}:")  # noqa: E501
-            self.put(f"    {mine} = {other}")
-            self.put(f"    {places}[thread] = {places}[thread + half]")
-        else:
-            self._add(a, mine, other)
-        self.depth -= 1
-        self.put("cuda.syncthreads()")
-        self.put("half = half // 2")
-        self.depth -= 1
-        self.put(f"{a.name} = {values}[0]")
-        if at:
-            self.put(f"{a.name}_at = {places}[0]")
-        self.put("cuda.syncthreads()")
-
-    def _hand_on(self, a: Accumulator) -> None:
-        self.put("if thread == 0:")
-        self.put(f"    {a.name}_p[here] = {a.name}")
-        if a.kind in POSITIONS:
-            self.put(f"    {a.name}_q[here] = {a.name}_at")
-
-    def _collect(self, a: Accumulator) -> None:
-        """Combine what all blocks of the first kernel found, in every block of the second."""
-        self.start(a)
-        self.put("for k in range(thread, parts, threads):")
-        self.depth += 1
-        if a.kind in POSITIONS:
-            better = self._better(a, a.name, f"{a.name}_at", f"{a.name}_p[k]", f"{a.name}_q[k]")
-            self.put(f"if {better}:")
-            self.put(f"    {a.name} = {a.name}_p[k]")
-            self.put(f"    {a.name}_at = {a.name}_q[k]")
-        else:
-            self._add(a, a.name, f"{a.name}_p[k]")
-        self.depth -= 1
-        self._tree(a)
-
-    def _clear_column(self, a: Accumulator) -> None:
-        self.put(f"{a.operand}[{self.index(a.operand)}] = {neutral(a.kind, a.dtype)}")
-
-    def _collect_column(self, a: Accumulator) -> None:
-        self.put(f"{a.name}_t = {neutral(a.kind, a.dtype)}")
-        self.put("for k in range(parts):")
-        self.depth += 1
-        self._add(a, f"{a.name}_t", f"{a.name}_p[k * n_row + {self.index(a.operand)}]")
-        self.depth -= 1
-        self.put(f"{a.operand}[{self.index(a.operand)}] = {a.name}_t")
-
-
-def _cast(dtype: str) -> str:
-    return "bool_" if dtype == "bool" else dtype
-
-
-def _numba(dtype: str) -> str:
-    """Numba's type of a dtype, in a kernel's text."""
-    return "types." + {"bool": "boolean", "int64_at": "int64"}.get(dtype, dtype)
 
 
 def steps_of(part: Part, extents: Sequence[int]) -> int:

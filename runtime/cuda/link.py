@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isqrt, prod
@@ -17,8 +16,10 @@ from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
 from graphc.runtime.cuda import kernels
+from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
-from graphc.runtime.cuda.emit import BLOCKS, CELL, Emitted, Part, emit, steps_of
+from graphc.runtime.cuda.emit import BLOCKS, Emitted, Part, emit, steps_of
+from graphc.runtime.cuda.homes import Homes
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
@@ -48,36 +49,6 @@ class Action:
     @property
     def on_host(self) -> bool:
         return self.step.routine == "host"
-
-
-class Home:
-    """A shared variable's value in a device's memory."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-
-    def fetch(self, array: Array) -> None:
-        self.memory.read(array)
-
-
-class Homes:
-    """The memory that a device has for each shared variable."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self._homes: weakref.WeakKeyDictionary[Storage, Home] = weakref.WeakKeyDictionary()
-
-    def address(self, storage: Storage) -> int:
-        """Where the value lies on the device; it is brought there if it isn't."""
-        home = self._homes.get(storage)
-        if home is not None and storage.remote is home:
-            return home.memory.address
-        array = storage.array
-        if home is None or home.memory.size < array.nbytes:
-            home = self._homes[storage] = Home(self.driver.allocate(array.nbytes))
-        home.memory.write(np.ascontiguousarray(array))
-        storage.move_to(home)
-        return home.memory.address
 
 
 class Linked:

@@ -12,6 +12,7 @@ step's number there does nothing: so the first failure stops a plan, without a l
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 from typing import Any
 
@@ -66,6 +67,26 @@ def _simulate() -> None:
                 record[0], record[1] = given, size
 
     WORDS["stopped"], WORDS["failed"] = stopped, failed
+    _share_one_at_a_time(lock)
+
+
+def _share_one_at_a_time(lock: threading.Lock) -> None:
+    """Let the simulator's threads ask for shared memory one after the other.
+
+    Its own look-up has no lock: two threads that come first at the same time get an array each.
+    """
+    from numba.cuda.simulator import kernelapi
+    from numba.np import numpy_support
+
+    def array(self: Any, shape: int, dtype: Any, alignment: int | None = None) -> Any:
+        caller = sys._getframe(1)
+        place = caller.f_code.co_filename, caller.f_lineno
+        with lock:
+            if place not in self._allocations:
+                self._allocations[place] = np.empty(shape, numpy_support.as_dtype(dtype))
+            return self._allocations[place]
+
+    kernelapi.FakeCUDAShared.array = array
 
 
 def _compile() -> None:
