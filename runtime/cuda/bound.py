@@ -7,6 +7,7 @@ that NumPy does take their operands from the device and bring their results ther
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -22,6 +23,9 @@ from graphc.runtime.cuda.emit import STEP_BITS
 from graphc.runtime.cuda.homes import homes_of
 from graphc.runtime.cuda.link import RECORD_WORDS, Linked
 from graphc.runtime.reference import meaning
+
+_ONE_CALL = threading.RLock()
+"""Held by a call: all of them share a stream and the homes of shared variables."""
 
 
 class CudaBound:
@@ -62,6 +66,10 @@ class CudaBound:
 
     def run(self, arrays: list[Array]) -> list[Array]:
         """The results for arguments of the sizes the plan is for."""
+        with _ONE_CALL:
+            return self._run(arrays)
+
+    def _run(self, arrays: list[Array]) -> list[Array]:
         start = time.perf_counter()
         linked = self.linked
         linked.place()

@@ -105,6 +105,10 @@ class NumbaDriver:
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
         self._kernels: dict[str, Any] = {}
+        if not simulated:  # grids are as large as the work; Numba would warn of small ones
+            from numba.cuda import config
+
+            config.CUDA_LOW_OCCUPANCY_WARNINGS = 0
 
     def allocate(self, size: int) -> NumbaMemory:
         try:
