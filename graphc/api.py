@@ -13,7 +13,7 @@ from graphc.core.errors import ArgumentError, MissingInputError, UnusedInputErro
 from graphc.core.graph import Graph, ancestors, substitute, toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
 from graphc.core.packed import Packed, flat, regrouped
-from graphc.modes import compile_program, read_mode
+from graphc.modes import compile_program, read_mode, read_target
 from graphc.program import Options
 from graphc.updating import default_updates, fit_update, read_givens, read_updates
 
@@ -31,6 +31,7 @@ def function(
     allow_input_downcast: bool | None = None,
     profile: bool | None = None,
     on_unused_input: str | None = None,
+    target: str | None = None,
 ) -> Function:
     """Compile a graph to a function of arrays.
 
@@ -60,6 +61,8 @@ def function(
         Whether to time every step; ``config.profile`` by default.
     on_unused_input : {'raise', 'warn', 'ignore'}, optional
         What an input that nothing depends on leads to; ``config.on_unused_input`` by default.
+    target : {'cpu', 'cuda'}, optional
+        Where a compiled function runs; ``config.device`` by default.
 
     Returns
     -------
@@ -69,6 +72,8 @@ def function(
     ------
     ArgumentError, MissingInputError, UnusedInputError, DTypeError, ShapeError
         With the user's line of the variable that is to blame.
+    TargetError
+        Without a CUDA device or what drives it, or for what the CUDA target doesn't have yet.
 
     Examples
     --------
@@ -91,8 +96,10 @@ def function(
     graph = Graph(inputs, tuple(roots), tuple(pairs.items()))
     _check_leaves(graph, name)
     _check_unused(parameters, graph, states, on_unused_input or config.on_unused_input)
+    chosen = read_mode(mode)
     options = Options(
-        mode=read_mode(mode),
+        mode=chosen,
+        target=read_target(target, chosen),
         name=name,
         returns="list" if states or packed else {"one": "one", None: "none"}.get(structure, "list"),
         borrow_inputs=tuple(p.borrow for p in parameters for _ in p.parts),

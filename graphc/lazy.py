@@ -37,7 +37,7 @@ class LazyGraphs:
         numbers = dict(zip(self.numbers, map(int, evaluate(self.numbers, given))))
         key = (
             tuple(a.shape for a in arrays),
-            tuple(s.storage.array.shape for s in self.shared), tuple(numbers.values()),
+            tuple(s.storage.shape for s in self.shared), tuple(numbers.values()),
         )  # fmt: skip
         if key not in self.found:
             self.found[key] = self._made(arrays, numbers)
@@ -48,7 +48,7 @@ class LazyGraphs:
 
     def _made(self, arrays: list[Array], numbers: dict[Any, int]) -> tuple[Graph, list[Any]]:
         shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
-        shapes.update({s: s.storage.array.shape for s in self.shared})
+        shapes.update({s: s.storage.shape for s in self.shared})
         try:
             sized = specialise(self.graph, shapes, numbers)
         except ShapeError:  # sizes that depend on values, or an error that comes up by itself

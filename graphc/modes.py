@@ -39,6 +39,22 @@ def read_mode(mode: Any) -> str:
     raise ArgumentError(f"function: mode {wanted!r} is none of {names}", at=user_frames())
 
 
+def read_target(target: Any, mode: str) -> str:
+    """Where a function of a mode is to run: as asked for, or as configured."""
+    wanted = config.device if target is None else target
+    if wanted not in ("cpu", "cuda"):
+        raise ArgumentError(f"function: target {wanted!r} is none of 'cpu', 'cuda'",
+                            at=user_frames())  # fmt: skip
+    if mode != "native":
+        if target == "cuda":
+            raise ArgumentError(
+                f"function: mode {mode!r} interprets graphs with NumPy, which has no target 'cuda'",
+                "leave out the mode, or the target", user_frames(),
+            )  # fmt: skip
+        return "cpu"
+    return str(wanted)
+
+
 def compile_program(graph: Graph, options: Options) -> Program:
     """The program of a graph in the mode that the options name."""
     return MAKERS[options.mode](graph, options)

@@ -33,6 +33,7 @@ from graphc.program import Options
 from graphc.runtime.bound import Bound
 from graphc.runtime.forks import unlock_in_children
 from graphc.runtime.reference import evaluate
+from graphc.targets import target_of
 
 KEPT = 16  # plans that a program keeps, one per set of sizes
 KERNELS_AT_ONCE = 16  # kernels that are compiled without asking whether it pays
@@ -75,6 +76,7 @@ class NativeProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.declared, self.options = graph, options
+        self.bind_on: type[Bound] = target_of(options.target, graph)
         self.optimised: Optimised = optimise(graph)
         self.graph = self.optimised.graph
         self.numbers = size_numbers(self.graph)
@@ -116,7 +118,7 @@ class NativeProgram:
         values = self._number_values(arrays)
         key = (
             tuple(a.shape for a in arrays),
-            tuple(s.storage.array.shape for s in self.shared),
+            tuple(s.storage.shape for s in self.shared),
             tuple(values.values()),
         )
         bound = self.bound.get(key)
@@ -142,7 +144,7 @@ class NativeProgram:
         plan = self._plan(sized)
         earlier = next((b.plan for b in self.bound.values()), None)
         timed = self.options.profile
-        bound = Bound(plan, self, self.options.returns, timed, earlier)
+        bound = self.bind_on(plan, self, self.options.returns, timed, earlier)
         known = sized.interner.lines
         bound.lines = {v: known.get(v, ()) for _, s in plan.all_steps() for v in s.nodes}
         self.binding_seconds += time.perf_counter() - start
@@ -150,7 +152,7 @@ class NativeProgram:
 
     def _sized(self, arrays: list[Array], values: dict[Variable, int]) -> Sized:
         shapes = {v: a.shape for v, a in zip(self.graph.inputs, arrays)}
-        shapes.update({s: s.storage.array.shape for s in self.shared})
+        shapes.update({s: s.storage.shape for s in self.shared})
         sized = specialise(self.graph, shapes, values, self.optimised.interner.lines)
         interner = sized.interner
         again = SIZED(sized.graph, interner, [])

@@ -38,6 +38,8 @@ class Options:
         whether it may share memory with inputs, shared variables or later results.
     profile : bool
         Whether every step is timed.
+    target : {"cpu", "cuda"}
+        Where compiled functions run.
     """
 
     mode: str
@@ -46,6 +48,7 @@ class Options:
     borrow_inputs: tuple[bool, ...] = ()
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
+    target: str = "cpu"
 
 
 class Program(Protocol):

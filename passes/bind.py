@@ -110,7 +110,7 @@ class Binder:
         writer.steps = hoist(writer.steps, writer.known)
         moved = []
         for s, v in found.late:
-            if s.storage.array.shape == shape_of(v):
+            if s.storage.shape == shape_of(v):
                 writer.store_shared(s, v, found.places[v])
             else:
                 moved.append((s, v, found.places[v]))

@@ -175,7 +175,7 @@ class _Assigner:
             self.result.places[v] = self.result.places[before]
             aliases.append((v, before))
             return True
-        fits = shared.storage.array.shape == v.type.shape and v not in demand.exposed
+        fits = shared.storage.shape == v.type.shape and v not in demand.exposed
         reader = leaf is not None and leaf in demand.reads
         pair = (v, leaf) in demand.inplace
         later = leaf is not None and self.last.get(leaf, -1) > k

@@ -77,7 +77,8 @@ class Operands:
         strides = tuple(binding.strides[a] for a in axes)
         binding.strides = strides
         classes = tuple(s if s in (0, 1) else None for s in strides)
-        return Operand(name, self.dtype[name], classes, name in self.written)
+        stash = name in self.stashed.values()
+        return Operand(name, self.dtype[name], classes, name in self.written, stash=stash)
 
     def _declare(self, name: str, binding: Binding, dtype: str, written: bool) -> None:
         self.order.append(name)

@@ -20,22 +20,17 @@ from graphc.core.kernel import (
     Axis,
     Check,
     Kernel,
-    Let,
     Load,
-    Operand,
     Phase,
     Statement,
     Store,
 )
+from graphc.runtime.statements import POSITIONS, Statements, neutral, type_name
 
 BLOCK = 256
 ROWS = 64
 SHORT = "  # short rows"
 LANES = 128
-COMBINE = {
-    "sum": "reduce_add", "prod": "reduce_mul", "max": "reduce_max", "min": "reduce_min",
-    "all": "reduce_and", "any": "reduce_or",
-}  # fmt: skip
 
 
 def emit(kernel: Kernel) -> str:
@@ -50,45 +45,16 @@ def is_splittable(kernel: Kernel) -> bool:
     return bool(kernel.outer) or not any(p.accumulators for p in kernel.phases)
 
 
-def type_name(dtype: str) -> str:
-    """A dtype's name in the kernel language."""
-    return "bool_" if dtype == "bool" else dtype
-
-
-def neutral(kind: str, dtype: str) -> str:
-    """The value with which an accumulator starts."""
-    name = type_name(dtype)
-    if kind in ("max", "argmax", "min", "argmin"):
-        lowest = kind in ("max", "argmax")
-        if dtype in FLOATS:
-            return f"{name}({'-' if lowest else ''}1e999)"
-        if dtype == "bool":
-            return f"bool_({0 if lowest else 1})"
-        bits = int(dtype.lstrip("uint"))
-        if dtype.startswith("u"):
-            return f"{name}({0 if lowest else 2**bits - 1})"
-        return f"{name}({-(2 ** (bits - 1)) if lowest else 2 ** (bits - 1) - 1})"
-    start = {"sum": "0", "prod": "1", "all": "1", "any": "0"}[kind]
-    return f"{name}({start})"
-
-
-class _Writer:
+class _Writer(Statements):
     def __init__(self, kernel: Kernel) -> None:
-        self.kernel = kernel
-        self.lines: list[str] = []
-        self.depth = 1
-        self.operands = {o.name: o for o in kernel.operands}
-        self.kinds: dict[str, Accumulator] = {a.name: a for a in kernel.cross}
-        for phase in kernel.phases:
-            self.kinds.update({a.name: a for a in phase.accumulators})
+        super().__init__(kernel)
         self.partial: set[str] = set()
         self.lane = kernel.outer[-1] if kernel.lanes else None
 
-    def put(self, text: str) -> None:
-        self.lines.append("    " * self.depth + text)
-
     def write(self) -> str:
-        self.header()
+        self.arguments()
+        for name, dtype in self.kernel.arrays.items():
+            self.put(f"{name} = local_{dtype}({LANES})")
         for a in self.kernel.cross:
             self.start(a)
         if any(a.block for a in self.kernel.cross):
@@ -103,31 +69,8 @@ class _Writer:
         mark = SHORT if self.kernel.short else ""
         return f"def kernel(block, low, high):{mark}\n" + "\n".join(self.lines) + "\n"
 
-    def header(self) -> None:
-        writes = 0
-        for k, (kind, name, axis) in enumerate(self.kernel.words()):
-            if kind == "pointer":
-                operand = self.operands[name]
-                way = "write" if operand.written else "read"
-                writes += operand.written
-                self.put(f"{name} = {way}_{operand.dtype}(block, {k})")
-            elif kind == "extent":
-                self.put(f"n_{name} = word(block, {k})")
-            elif kind == "stride":
-                self.put(f"{name}_{self.kernel.axes[axis].name} = word(block, {k})")
-            elif kind == "constant":
-                dtype = dict(self.kernel.constants)[name]
-                word = "real_word" if dtype in FLOATS else "word"
-                self.put(f"{name} = {type_name(dtype)}({word}(block, {k}))")
-            elif kind == "size":
-                self.put(f"{name} = word(block, {k})")
-            else:
-                self.put(f"error = write_int64(block, {k})")
-        for o in self.kernel.operands:
-            if o.alias:
-                self.put(f"{o.name} = {o.alias}")
-        for name, dtype in self.kernel.arrays.items():
-            self.put(f"{name} = local_{dtype}({LANES})")
+    def error_record(self, word: int) -> None:
+        self.put(f"error = write_int64(block, {word})")
 
     # --- loops ------------------------------------------------------------------------
 
@@ -195,7 +138,7 @@ class _Writer:
             self.start(a)
         inner = self.kernel.inner
         if not blocked:
-            self.nest(inner, phase.elem, split=not self.kernel.outer and is_splittable(self.kernel))
+            self.spread(inner, phase.elem)
             return
         depth = self.depth
         for axis in inner[:-1]:
@@ -225,12 +168,12 @@ class _Writer:
         for a in phase.accumulators:
             wide = self.total_dtype(a)
             self.put(f"{a.name} = local_{wide}({LANES})")
-            if a.kind in ("argmax", "argmin"):
+            if a.kind in POSITIONS:
                 self.put(f"{a.name}_at = local_int64({LANES})")
             self.put("for t in range(m):")
             self.depth += 1
             self.put(f"{a.name}[t] = {neutral(a.kind, wide)}")
-            if a.kind in ("argmax", "argmin"):
+            if a.kind in POSITIONS:
                 self.put(f"{a.name}_at[t] = int64(0)")
             self.depth -= 1
         before = self.depth
@@ -244,43 +187,17 @@ class _Writer:
         self.statements(phase.elem)
         self.depth = before
 
-    def nest(
-        self, axes: Sequence[Axis], body: Sequence[Statement], split: bool = False
-    ) -> None:
-        if not body:
-            return
-        before = self.depth
-        for k, axis in enumerate(axes):
-            span = "low, high" if split and k == 0 else f"n_{axis.name}"
-            self.put(f"for {axis.name} in range({span}):")
+    def spread(self, axes: Sequence[Axis], body: Sequence[Statement]) -> None:
+        """Loops of which this call takes its part, where the kernel can be split there."""
+        if self.kernel.outer or not axes or not is_splittable(self.kernel):
+            self.nest(axes, body)
+        elif body:
+            self.put(f"for {axes[0].name} in range(low, high):")
             self.depth += 1
-        self.statements(body)
-        self.depth = before
+            self.nest(axes[1:], body)
+            self.depth -= 1
 
     # --- statements -------------------------------------------------------------------
-
-    def statements(self, statements: Sequence[Statement]) -> None:
-        for s in statements:
-            if isinstance(s, Let):
-                self.put(f"{s.name} = {s.text}")
-            elif isinstance(s, Load):
-                self.put(f"{s.name} = {s.operand}[{self.index(s.operand, s.offset)}]")
-            elif isinstance(s, Store):
-                self.put(f"{s.operand}[{self.index(s.operand, s.offset)}] = {s.value}")
-            elif isinstance(s, Check):
-                self.check(s)
-            else:
-                self.accumulate(s)
-
-    def index(self, name: str, offset: str = "") -> str:
-        operand: Operand = self.operands[name]
-        terms = [offset] if offset else []
-        for axis, stride in zip(self.kernel.axes, operand.strides):
-            if stride == 1:
-                terms.append(axis.name)
-            elif stride is None:
-                terms.append(f"{axis.name} * {name}_{axis.name}")
-        return " + ".join(terms) or "0"
 
     def check(self, s: Check) -> None:
         self.put(f"if {s.index} < 0 or {s.index} >= {s.size}:")
@@ -290,10 +207,6 @@ class _Writer:
         self.put(f"return {s.code}")
         self.depth -= 1
 
-    def total_dtype(self, a: Accumulator) -> str:
-        """The dtype in which an accumulator lives."""
-        return "float64" if a.kind == "sum" and a.dtype in FLOATS else a.dtype
-
     def start(self, a: Accumulator) -> None:
         if a.scope == "column":
             body: list[Statement] = [Store(a.operand, neutral(a.kind, a.dtype))]
@@ -302,7 +215,7 @@ class _Writer:
             self.nest(self.kernel.inner, body)
             return
         self.put(f"{a.name} = {neutral(a.kind, self.total_dtype(a))}")
-        if a.kind in ("argmax", "argmin"):
+        if a.kind in POSITIONS:
             self.put(f"{a.name}_at = int64(0)")
         if self.is_compensated(a):
             self.put(f"{a.name}_e = float64(0)")
@@ -342,34 +255,12 @@ class _Writer:
             self.put(f"{place} = {self.combined(a, place, f'{type_name(a.dtype)}({s.value})')}")
             return
         target = f"{a.name}[t]" if self.lane is not None else a.name
-        if a.kind in ("argmax", "argmin"):
-            self.position(a, target, s.value)
+        if a.kind in POSITIONS:
+            at = f"{a.name}_at[t]" if self.lane is not None else f"{a.name}_at"
+            self.position(a, target, at, s.value)
         elif a.name in self.partial:
             self.put(f"{a.name}_b = reduce_add({a.name}_b, {s.value})")
         elif a.kind == "sum" and a.dtype in FLOATS:
             self.add(a, f"float64({s.value})", target)
         else:
             self.put(f"{target} = {self.combined(a, target, s.value)}")
-
-    def combined(self, a: Accumulator, old: str, value: str) -> str:
-        text = f"{COMBINE[a.kind]}({old}, {value})"
-        return text
-
-    def position(self, a: Accumulator, best: str, value: str) -> None:
-        """The first largest (or smallest) element; the first NaN beats all."""
-        at = f"{a.name}_at[t]" if self.lane is not None else f"{a.name}_at"
-        sign = ">" if a.kind == "argmax" else "<"
-        better = f"{value} {sign} {best}"
-        if a.dtype in FLOATS:
-            better = f"({better} or isnan({value})) and not isnan({best})"
-        self.put(f"if {better}:")
-        self.depth += 1
-        self.put(f"{best} = {value}")
-        self.put(f"{at} = {self.linear_index()}")
-        self.depth -= 1
-
-    def linear_index(self) -> str:
-        text = ""
-        for axis in self.kernel.inner:
-            text = f"({text}) * n_{axis.name} + {axis.name}" if text else axis.name
-        return text or "int64(0)"

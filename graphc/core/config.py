@@ -25,7 +25,7 @@ class Option:
 OPTIONS = {
     "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
-    "device": Option("cpu", ("cpu",), "where functions run"),
+    "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

@@ -88,6 +88,10 @@ class ArgumentError(GraphError, TypeError):
     """A call or a declaration with wrong arguments."""
 
 
+class TargetError(GraphError, RuntimeError):
+    """A device, driver or library that isn't there, or that lacks what a graph asks for."""
+
+
 class RewriteError(GraphError, RuntimeError):
     """A rule or pass that broke what it promises: a fault of graphc."""
 

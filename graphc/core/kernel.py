@@ -39,7 +39,8 @@ class Operand:
 
     `strides` has one entry per axis: 0 (not indexed by it), 1 (its elements lie side by
     side), or None (a stride that is passed). `alias` names the operand whose memory it is,
-    when a value is overwritten in place.
+    when a value is overwritten in place. A `stash` keeps a row's values from one pass over it
+    to the next: every row may have its own.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Operand:
     strides: tuple[int | None, ...]
     written: bool = False
     alias: str = ""
+    stash: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +20,12 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.config import config
 from graphc.core.errors import DTypeError, Frame, ShapeError
+from graphc.core.storage import Array as Array
+from graphc.core.storage import Storage as Storage
 
 if TYPE_CHECKING:
     from graphc.core.op import Op
 
-Array = np.ndarray[Any, Any]
 CACHE_LINE = 64  # bytes
 Shape = tuple[int | None, ...]
 Attrs = Mapping[str, Any]
@@ -215,26 +215,6 @@ class Constant(Variable):
         return dtypes.number(data)
 
 
-class Storage:
-    """The array of a shared variable, and who has to know when it moves."""
-
-    def __init__(self, array: Array) -> None:
-        self.array = array
-        self.watchers: weakref.WeakSet[Any] = weakref.WeakSet()
-
-    def replace(self, array: Array) -> None:
-        """Put another array in place; plans that hold the old address are told."""
-        self.array = array
-        for watcher in list(self.watchers):
-            watcher.storage_moved()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"array": self.array}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["array"])  # type: ignore[misc]
-
-
 class SharedVariable(Variable):
     """A leaf that keeps its value between calls; compiled functions may update it.
 
@@ -261,8 +241,7 @@ class SharedVariable(Variable):
 
     def get_value(self, borrow: bool = False, return_internal_type: bool = False) -> Array:
         """The present value: a copy, or with `borrow` the very array that functions use."""
-        array = self.storage.array
-        return array if borrow else array.copy()
+        return self.storage.array if borrow else self.storage.copy()
 
     def set_value(self, value: Any, borrow: bool = False) -> None:
         """Give the variable another value of the same rank and dtype.

@@ -1,0 +1,48 @@
+"""Where compiled functions run, by name, and what a target doesn't have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphc.core.errors import TargetError
+from graphc.core.graph import Graph
+from graphc.core.node import Variable, describe
+from graphc.passes import compressed, convolution, pooling
+from graphc.passes.loop_bodies import all_nodes
+from graphc.runtime.bound import Bound
+
+HALVES = ("float16", "bfloat16")
+NOT_ON_CUDA = {
+    **dict.fromkeys(convolution.KINDS, "convolutions"),
+    **dict.fromkeys(pooling.OPERANDS, "pooling"),
+    **dict.fromkeys(compressed.OPERANDS, "products with compressed rows"),
+}
+"""What the CUDA target lacks, by the names of ops."""
+
+
+def target_of(name: str, graph: Graph) -> Any:
+    """The class that binds plans for a target; an error if it can't run the graph.
+
+    It asks for the device, so that a function that can't run there isn't made.
+    """
+    if name == "cpu":
+        return Bound
+    from graphc.runtime.cuda.bound import CudaBound  # asked for, so worth its imports
+    from graphc.runtime.cuda.driver import current_driver
+
+    for v in all_nodes(graph.roots):
+        _refuse(v)
+    current_driver()
+    return CudaBound
+
+
+def _refuse(v: Variable) -> None:
+    lacks = NOT_ON_CUDA.get(v.op.name) if v.op is not None else None
+    if v.dtype in HALVES:
+        lacks = v.dtype
+    if lacks is not None:
+        raise TargetError(
+            f"the CUDA target has no {lacks} yet: {describe(v)}",
+            "compile this function with target='cpu'",
+            v.where,
+        )

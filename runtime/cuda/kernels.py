@@ -1,0 +1,134 @@
+"""Kernels that no loop nest stands for: products, pointers of parts, coefficients.
+
+They take what those of :mod:`graphc.runtime.cuda.emit` take, and their blocks have the words of
+the CPU's (:mod:`graphc.runtime.natives`).
+"""
+
+# A block of threads makes a square of C, `parts` elements wide; squares of A and B go through
+# shared memory.
+GEMM = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    a = read_{dtype}(block, 0)
+    b = read_{dtype}(block, 1)
+    c = write_{dtype}(block, 2)
+    m, n, k = word(block, 3), word(block, 4), word(block, 5)
+    a_row, a_col = word(block, 6), word(block, 7)
+    b_row, b_col = word(block, 8), word(block, 9)
+    c_row = word(block, 10)
+    alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
+    left = cuda.shared.array(THREADS, types.{dtype})
+    right = cuda.shared.array(THREADS, types.{dtype})
+    thread, here = int64(cuda.threadIdx.x), int64(cuda.blockIdx.x)
+    y, x = thread // parts, thread % parts
+    across = (n + parts - 1) // parts
+    row, column = here // across * parts + y, here % across * parts + x
+    total = {dtype}(0)
+    for first in range(0, k, parts):
+        left[thread] = {dtype}(0)
+        right[thread] = {dtype}(0)
+        if row < m and first + x < k:
+            left[thread] = a[row * a_row + (first + x) * a_col]
+        if first + y < k and column < n:
+            right[thread] = b[(first + y) * b_row + column * b_col]
+        cuda.syncthreads()
+        for i in range(parts):
+            total = total + left[y * parts + i] * right[i * parts + x]
+        cuda.syncthreads()
+    if row < m and column < n:
+        value = alpha * total
+        if beta != {dtype}(0):
+            value = value + beta * c[row * c_row + column]
+        c[row * c_row + column] = value
+"""
+
+OFFSET = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    base, size = word(block, 0), word(block, 2)
+    index = read_int64(block, 1)
+    target = write_int64(block, 5)
+    i = index[0]
+    if word(block, 4) != 0:
+        if i < 0:
+            i = i + size
+        if i < 0 or i >= size:
+            failed(error, step, 1, index[0], size)
+            i = int64(0)
+    if base == 0:
+        base = target[0]
+    target[0] = base + i * word(block, 3)
+"""
+
+SCALE = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    value = read_{dtype}(block, 0)
+    target = write_float64(block, 1)
+    target[0] = float64(value[0])
+"""
+
+# `parts` bytes from word 1's address to that of word 0.
+COPY = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    target, source = write_uint8(block, 0), read_uint8(block, 1)
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, parts, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        target[at] = source[at]
+"""
+
+# Writes the addresses of step `parts` of a loop into its body's blocks; the words are those that
+# `graphc.passes.loop_plan.loop_step` says, 10 before the pointers and 7 for each of these.
+ADVANCE = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    first = int64(0)
+    if parts > 0:
+        first = word(block, 3)
+    for p in range(first, word(block, 4)):
+        entry = block + 80 + p * 56
+        later = 3
+        if parts < word(entry, 0):
+            later = 1
+        at = word(entry, later) + parts * word(entry, later + 1)
+        targets = word(entry, 5)
+        for k in range(word(entry, 6)):
+            place = at_int64(word(targets, 2 * k))
+            place[0] = at + word(targets, 2 * k + 1)
+"""
+
+# The byte at the address in word `parts`, to where the host reads it.
+LOOK = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    found, target = read_uint8(block, parts), at_uint8(work)
+    target[0] = found[0]
+"""
+
+# How many steps a loop took, to the address in word 6.
+COUNT = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    target = write_int64(block, 6)
+    target[0] = parts
+"""
+
+SINGLE = {
+    "offset": OFFSET,
+    "scale_float32": SCALE.format(dtype="float32"),
+    "scale_float64": SCALE.format(dtype="float64"),
+}
+"""Sources of kernels of one thread, by routine."""
+
+OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps of a loop": COUNT}
+"""Sources of kernels of one thread that loops need."""
+
+PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}

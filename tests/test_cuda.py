@@ -1,0 +1,216 @@
+"""The CUDA target without a GPU: in Numba's simulator, as PTX, as plans; and with one, where it is.
+
+What the simulator shows is in `cuda_cases.py`; it runs once, in a process of its own.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cuda_cases
+import numpy as np
+import pytest
+from cuda_fake import FakeDriver
+
+import graphc
+import graphc.tensor as T
+from graphc.core.errors import ArgumentError, TargetError
+from graphc.runtime.cuda import kernels
+from graphc.runtime.cuda.driver import use_driver
+
+HERE = Path(__file__).parent
+HAS_COMPILER = importlib.util.find_spec("numba_cuda") is not None
+X = np.linspace(-1, 1, 35, dtype="float32").reshape(7, 5)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    """What the program of cases says, by case."""
+    run = subprocess.run(
+        [sys.executable, str(HERE / "cuda_cases.py")], capture_output=True, text=True,
+        timeout=280, cwd=HERE.parent,
+        env={**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "PYTHONPATH": str(HERE.parent)},
+    )  # fmt: skip
+    found, name = {}, None
+    for line in run.stdout.splitlines():
+        if line.startswith(("ok ", "BAD ")):
+            name = line.split()[1]
+            found[name] = ""
+        if name is not None and not line.startswith("ok "):
+            found[name] += line + "\n"
+    assert found, run.stderr
+    return found
+
+
+@pytest.mark.parametrize("case", [case.__name__ for case in cuda_cases.CASES])
+def test_in_the_simulator_as_in_numpy_mode(simulated, case):
+    assert case in simulated, f"the program stopped before {case}"
+    assert not simulated[case], simulated[case]
+
+
+# --- plans, against a driver that only writes down what it is asked for ---------------
+
+
+@pytest.fixture
+def driver():
+    made = FakeDriver()
+    use_driver(made)
+    yield made
+    use_driver(None)
+
+
+def cuda_function(inputs, outputs, **options):
+    return graphc.function(inputs, outputs, target="cuda", on_unused_input="ignore", **options)
+
+
+def test_a_call_copies_arguments_in_and_results_out_and_nothing_between(driver):
+    x, w = T.fmatrix("x"), graphc.shared(X.T.copy(), name="w")
+    f = cuda_function([x], T.tanh(T.dot(x, w)).sum(axis=1), updates=[(w, w * 2)])
+    f(X)
+    before = len(driver.calls)
+    f(X)
+    kinds = [c[0] for c in driver.calls[before:]]
+    record, argument, results = 32, X.nbytes, 7 * 4
+    copies = [c[2] for c in driver.calls[before:] if c[0] in ("write", "read")]
+    assert copies == [record, argument, record, results]
+    assert kinds == ["write", "write", *["launch"] * kinds.count("launch"), "read", "read"]
+    assert f.plan.notes == [
+        "device: a recording", "transfer in: x", "transfer out: output 0",
+    ]  # fmt: skip
+
+
+def test_a_shared_variable_goes_to_the_device_once(driver):
+    w = graphc.shared(np.zeros((300, 4)), name="w")
+    f = cuda_function([], None, updates=[(w, w + 1)])
+    for _ in range(3):
+        f()
+    assert [c[2] for c in driver.calls if c[0] == "write"].count(w.get_value().nbytes) == 1
+    w.set_value(np.ones((300, 4)))
+    f()
+    assert [c[2] for c in driver.calls if c[0] == "write"].count(300 * 4 * 8) == 2
+
+
+def test_launches_cover_all_elements_within_what_the_driver_allows(driver):
+    x = T.fmatrix("x")
+    f = cuda_function([x], [T.exp(x), T.exp(x).sum(), T.nnet.softmax(x)])
+    for shape in ((1, 1), (3, 1000), (5000, 700)):
+        driver.calls.clear()
+        f(np.ones(shape, "float32"))
+        for _, _, grid, threads, _ in driver.launches():
+            assert threads == 256 and grid <= 1024
+    assert max(grid for _, _, grid, _, _ in driver.launches()) == 1024
+
+
+def test_the_blocks_of_a_sum_depend_on_sizes_alone(driver):
+    x = T.fvector("x")
+    f = cuda_function([x], x.sum())
+    f(np.ones(10_000, "float32"))
+    (_, _, grid, _, given), (_, _, last, _, again) = driver.launches()
+    assert grid == given[4] == again[4] == -(-10_000 // 256) and last == 1
+    assert driver.allocated.count(grid * 8) == 1  # the work area: one number per block
+
+
+def test_equal_kernels_are_loaded_once(driver):
+    x = T.fmatrix("x")
+    for _ in range(3):
+        cuda_function([x], T.exp(x) * 2 + 1)(X)
+    cuda_function([x], T.exp(x) * 3 + 1)(X[:3])
+    assert len(driver.sources) == 1
+
+
+def test_a_plan_is_captured_and_replayed_as_one_graph(driver):
+    x, w = T.fmatrix("x"), graphc.shared(X.T.copy(), name="w")
+    f = cuda_function([x], T.dot(x, w).sum(), updates=[(w, w * 2)])
+    f(X)
+    launches = len(driver.launches())
+    (bound,) = f._program.bound.values()
+    assert bound.capture()
+    driver.calls.clear()
+    f(X)
+    assert [c for c in driver.calls if c[0] in ("launch", "replay")] == [("replay", launches)]
+
+
+def test_a_plan_with_steps_of_the_host_is_not_captured(driver):
+    x = T.fmatrix("x")
+    f = cuda_function([x], T.sort(x * 2, axis=1))
+    f(X)
+    (bound,) = f._program.bound.values()
+    assert not bound.capture()
+    assert "transfer out and back: step 1, sort, which NumPy does" in f.plan.notes
+
+
+# --- PTX, from the real compiler ------------------------------------------------------
+
+
+def every_family():
+    """Functions over `X`-like inputs that need every form of kernel."""
+    x, z, i = T.fmatrix("x"), T.dmatrix("z"), T.lvector("i")
+    u, b = T.vector("u", "uint8"), T.lvector("b")
+    stream = graphc.random.RandomStream(1)
+    outputs = [
+        T.exp(x) + T.erfinv(x) * T.nnet.sigmoid(x) + T.gammaln(x) + T.psi(x) + T.round(x) % 3,
+        T.arctan2(z, z**2) // 0.3 + T.expm1(z) * T.nnet.softplus(z), x.sum(), z.sum(axis=0),
+        x.sum(axis=1), T.nnet.softmax(z), z.argmax(), z.argmax(axis=0), x.argmin(axis=1),
+        (x > 0).any(axis=0), x[i], T.inc_subtensor(x[i], 1), T.dot(x, x.T), T.dot(z, z.T) * 2,
+        u // 3 + u % 2, b**2 // 7 % 5 ^ (b << 2), T.cast(z, "uint64"), T.cast(x, "int8"),
+        stream.normal((3,), dtype="float32"), stream.uniform((3,), dtype="float64"),
+        x[i[0] : i[0] + 2].sum(),
+    ]  # fmt: skip
+    f = cuda_function([x, z, i, u, b], outputs)
+    f(X, X.astype("float64"), np.array([1, 2]), np.array([3], "uint8"), np.array([4]))
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+def test_kernels_compile_to_ptx(driver, capability):
+    from graphc.runtime.cuda.source import compile_ptx
+
+    every_family()
+    assert len(driver.sources) > 20
+    fixed = {kernels.COPY, *kernels.SINGLE.values(), *kernels.OF_LOOPS.values()}
+    for source in (*driver.sources, *(fixed - set(driver.sources))):
+        text = compile_ptx(source, capability)
+        assert f".target sm_{capability[0]}{capability[1]}" in text and ".entry" in text, source
+
+
+# --- errors ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("NUMBA_ENABLE_CUDASIM" in os.environ, reason="the simulator is a device")
+def test_without_a_device_the_error_says_what_to_install_and_the_cpu_goes_on():
+    from numba import cuda
+
+    if cuda.is_available():
+        pytest.skip("there is a device")
+    use_driver(None)
+    x = T.dvector("x")
+    with pytest.raises(TargetError) as caught:
+        graphc.function([x], x * 2, target="cuda")
+    text = str(caught.value)
+    assert "graphc[cuda12]" in text and "graphc[cuda13]" in text
+    assert "numba-cuda" in text or "no device" in text
+    with graphc.config(device="cuda"), pytest.raises(TargetError):
+        graphc.function([x], x * 2)
+    assert graphc.function([x], x * 2)(np.ones(2)).tolist() == [2, 2]
+
+
+def test_targets_and_modes_that_do_not_go_together(driver):
+    x = T.dvector("x")
+    with pytest.raises(ArgumentError, match="target 'tpu' is none of 'cpu', 'cuda'"):
+        graphc.function([x], x, target="tpu")
+    with pytest.raises(ArgumentError, match="mode 'numpy' interprets graphs with NumPy"):
+        graphc.function([x], x, target="cuda", mode="numpy")
+    with pytest.raises(ValueError, match="graphc.config.device may be 'cpu', 'cuda'"):
+        graphc.config.device = "gpu"
+
+
+# --- with a device --------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", cuda_cases.CASES, ids=lambda case: case.__name__)
+def test_on_a_device_as_in_numpy_mode(case):
+    use_driver(None)
+    case()
