@@ -10,8 +10,9 @@ from graphc.core.node import Array
 from graphc.passes.branching import CHOICES, make_lazy
 from graphc.passes.loop_bodies import again, imported, rebuild
 from graphc.passes.rewrite import rewrite
-from graphc.passes.specialise import size_numbers, specialise
+from graphc.passes.specialise import specialise
 from graphc.runtime.reference import evaluate
+from graphc.sizing import SizeNumbers
 
 
 class LazyGraphs:
@@ -27,14 +28,14 @@ class LazyGraphs:
         known = {v: v for v in graph.inputs}
         done = rebuild(graph.nodes(), self.interner, known, again, transform)
         self.graph = graph.with_roots([done[r] for r in graph.roots])
-        self.numbers = size_numbers(self.graph)
+        self.numbers = SizeNumbers(self.graph)
         self.shared = self.graph.shared()
         self.found: dict[Any, tuple[Graph, list[Any]]] = {}
 
     def evaluate(self, arrays: list[Array]) -> list[Array]:
         """The values of the roots."""
         given = dict(zip(self.graph.inputs, arrays))
-        numbers = dict(zip(self.numbers, map(int, evaluate(self.numbers, given))))
+        numbers = self.numbers.values(arrays)
         key = (
             tuple(a.shape for a in arrays),
             tuple(s.storage.shape for s in self.shared), tuple(numbers.values()),

@@ -25,14 +25,13 @@ from graphc.passes.specialise import (
     Sized,
     expand,
     materialise,
-    size_numbers,
     specialise,
     widen,
 )
 from graphc.program import Options
 from graphc.runtime.bound import Bound
 from graphc.runtime.forks import unlock_in_children
-from graphc.runtime.reference import evaluate
+from graphc.sizing import SizeNumbers
 from graphc.targets import target_of
 
 KEPT = 16  # plans that a program keeps, one per set of sizes
@@ -79,7 +78,7 @@ class NativeProgram:
         self.bind_on: type[Bound] = target_of(options.target, graph)
         self.optimised: Optimised = optimise(graph)
         self.graph = self.optimised.graph
-        self.numbers = size_numbers(self.graph)
+        self.numbers = SizeNumbers(self.graph)
         self.shared = self.graph.shared()
         self.bound: OrderedDict[Any, Bound] = OrderedDict()
         self.latest: Bound | None = None
@@ -115,7 +114,7 @@ class NativeProgram:
 
     def bound_for(self, arrays: list[Array]) -> Bound:
         """The plan for the sizes of these arguments, made when they are new."""
-        values = self._number_values(arrays)
+        values = self.numbers.values(arrays)
         key = (
             tuple(a.shape for a in arrays),
             tuple(s.storage.shape for s in self.shared),
@@ -131,12 +130,6 @@ class NativeProgram:
         if bound.stale:
             bound.relocate()
         return bound
-
-    def _number_values(self, arrays: list[Array]) -> dict[Variable, int]:
-        if not self.numbers:
-            return {}
-        found = evaluate(self.numbers, dict(zip(self.graph.inputs, arrays)))
-        return {v: int(n) for v, n in zip(self.numbers, found)}
 
     def _bind(self, arrays: list[Array], values: dict[Variable, int]) -> Bound:
         start = time.perf_counter()

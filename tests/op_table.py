@@ -298,7 +298,7 @@ def lowering_of(entry: Entry) -> str:
     if not by_values(graph):
         program = NativeProgram(graph, Options("native"))
         arrays = inputs.values()
-        graph = program._sized(arrays, program._number_values(arrays)).graph
+        graph = program._sized(arrays, program.numbers.values(arrays)).graph
     words = {word_of(v) for v in applied(graph) if copies or v.op.name != "copy"}
     order = [*(w for _, w in WORDS), "copy", "convolution", "pooling", "sparse", "loop"]
     if len(words) > 1:

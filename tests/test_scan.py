@@ -8,6 +8,7 @@ import graphc
 import graphc.tensor as T
 from graphc import scan
 from graphc.core.errors import GraphError
+from graphc.runtime import reference
 
 
 @pytest.fixture(autouse=True)
@@ -300,3 +301,24 @@ def test_the_number_of_steps_may_have_any_integer_dtype(dtype):
 def test_the_number_of_steps_may_be_a_size_of_something():
     found = scan(lambda s: s + a, outputs_info=0.0, n_steps=x.shape[0] - 2)[0]
     close(run(found, {x: X, a: 2.0}), [2, 4, 6, 8])
+
+
+def test_the_rows_of_a_loop_are_not_made_to_count_them(monkeypatch):
+    """Sizes that depend on a call's numbers are inferred; only the plan runs the loop."""
+    data = graphc.shared(np.arange(40.0).reshape(4, 10), name="data")
+    first, x = T.lscalar("first"), T.dmatrix("x")
+    W = graphc.shared(np.eye(4) / 2, name="W")
+    rows = graphc.scan(lambda row, h: T.tanh(row + T.dot(h, W)), x, T.zeros(4))[0]
+    slope = graphc.grad(rows.sum(), W)
+    window = data[:, first : first + 3].T
+    f = graphc.function([first], [rows, slope], givens={x: window})
+    expected = [f(k) for k in (0, 8)]  # the second is shorter
+
+    def never(*_):
+        raise AssertionError("the loop was interpreted")
+
+    monkeypatch.setattr(reference, "_run_together", never)
+    for k, (one, other) in zip((0, 8), expected):
+        again = f(np.int64(k))  # not a Python int: with all checks
+        assert len(again[0]) == (3 if k == 0 else 2)
+        assert (again[0] == one).all() and (again[1] == other).all()

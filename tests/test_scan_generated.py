@@ -315,7 +315,7 @@ def test_every_prefix_of_the_pipeline_keeps_random_loops(seed):
     if case.until:
         return  # a program in two stages
     program = NativeProgram(graph, Options("native"))
-    sized = program._sized(case.values, program._number_values(case.values)).graph
+    sized = program._sized(case.values, program.numbers.values(case.values)).graph
     compare(evaluate(sized.outputs, dict(zip(sized.inputs, case.values))), expected, 1e-8)
 
 
