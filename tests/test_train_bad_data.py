@@ -125,6 +125,17 @@ def test_a_wrong_number_of_features():
         train.predict(make(), X[:, :3])
 
 
+@pytest.mark.parametrize("loss", [lambda p, y: T.sqr(p - y), lambda p, y: abs(y - p).mean()])
+def test_a_column_is_not_compared_with_a_vector(loss):
+    x, y = T.dmatrix("x"), T.dvector("y")
+    with graphc.config(floatX="float64"):
+        wrong, right = nn.Dense(4, 1, seed=0), nn.Dense(4, 3, seed=0)
+    told(X, X[:, 0], "y: float64[?] and add: float64[?, ?]", "each row meets all others",
+         "p[:, 0]", task=train.Task(wrong, x, y, loss, mode="numpy"))  # fmt: skip
+    rows = (X[:3], X[:3, 0])  # three columns and three rows: it can be meant
+    train.fit(train.Task(right, x, y, loss, mode="numpy"), rows, batch=3, epochs=1, progress=False)
+
+
 def test_no_rows_and_larger_batches_and_other_fields():
     told(X[:0], Y[:0], "no rows")
     told(X[:7], Y[:7], "a batch of 10 rows is larger than the data, 7 rows", "batch=7")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import BadIndexError, GraphError
+from graphc.core.errors import BadIndexError, GraphError, ShapeError
 from graphc.core.graph import Graph, toposort
 from graphc.core.node import Array, Constant, Variable, describe
 from graphc.data.checks import check_finite
@@ -135,6 +135,25 @@ def _source(v: Variable) -> Variable:
     return v
 
 
+def crossed(task: Task) -> list[tuple[Variable, Variable]]:
+    """Targets with one axis, and matrices that the loss subtracts or compares them with.
+
+    Where the matrix is a column, that gives a square of each row with all others, which is wrong
+    and has no size that a function could refuse.
+    """
+    targets = {v for v in task.targets if v.ndim == 1}
+    found = []
+    for v in toposort([task.losses[1]]):
+        if v.op is None or len(v.args) != 2 or v.op.name not in ("sub", *COMPARED):
+            continue
+        for one, other in (v.args, v.args[::-1]):
+            while one.op is not None and one.op.name == "cast":
+                one = one.args[0]
+            if one in targets and other.ndim == 2:
+                found.append((one, other))
+    return found
+
+
 def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
     """`picks` with numbers, from the sizes of a batch; nothing is computed.
 
@@ -143,14 +162,22 @@ def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
     ShapeError and others
         Where the model can't take arrays of these sizes.
     """
-    found = picks(task)
+    found, pairs = picks(task), crossed(task)
     inputs = tuple(task.inputs + task.targets)
-    graph = Graph(inputs, (*found.values(), task.losses[1]))
+    columns = tuple(dim(other, 1) for _, other in pairs)
+    graph = Graph(inputs, (*found.values(), *columns, task.losses[1]))
     if size_numbers(graph):
         return {}
     shapes = {v: a.shape for v, a in zip(inputs, arrays)}
     shapes |= {v: v.get_value(borrow=True).shape for v in graph.shared()}
     sized = specialise(graph, shapes, {}).graph.outputs
+    for (target, other), size in zip(pairs, sized[len(found) :]):
+        if isinstance(size, Constant) and int(size.data) == 1:
+            raise ShapeError(
+                f"the loss takes {describe(target)} and {describe(other)} together, which has one "
+                "column: by broadcasting, each row meets all others",
+                "leave out the last axis of the output, p[:, 0]", other.where,
+            )  # fmt: skip
     return {v: int(size.data) for v, size in zip(found, sized) if isinstance(size, Constant)}
 
 
