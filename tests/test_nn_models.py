@@ -132,6 +132,17 @@ def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, ending):
         np.testing.assert_array_equal(other.state()[name], value)
 
 
+def test_what_another_precision_or_a_folder_that_is_missing_needs(tmp_path):
+    with graphc.config(floatX="float64"):
+        path = nn.Dense(2, 3, seed=0).save(tmp_path / "wide.npz")
+    with graphc.config(floatX="float32"):
+        layer = nn.Dense(2, 3)
+        with pytest.raises(ArgumentError, match="float64, not float32(.|\n)*config.floatX"):
+            layer.load(path)
+    with pytest.raises(FileNotFoundError, match="no folder .*absent"):
+        layer.save(tmp_path / "absent" / "net.npz")
+
+
 def test_half_precision_is_saved_exactly(tmp_path):
     layer, other = nn.Dense(3, 2, dtype="bfloat16", seed=1), nn.Dense(3, 2, dtype="bfloat16")
     other.load(layer.save(tmp_path / "half"))

@@ -54,13 +54,13 @@ class Feed:
         self.as_dict = rows.as_dict
         self.places = [rows.names.index(name) for name in fields]
         self.wanted = [dtypes.numpy_dtype(v.dtype) for v in variables]
-        self.looked = False
+        self.looked, self.stream = False, not isinstance(rows, Table)
 
     def __call__(self, batch: Any) -> list[Array]:
         values = list(batch.values()) if self.as_dict else batch
         if not self.looked:
             for field, v, k in zip(self.fields, self.variables, self.places):
-                _check_kind(field, values[k], v, v in self.targets)
+                _check_kind(field, values[k], v, v in self.targets, self.stream)
             self.looked = True
         return [_suited(values[k], dtype) for k, dtype in zip(self.places, self.wanted)]
 
@@ -72,7 +72,7 @@ def _suited(array: Array, dtype: np.dtype) -> Array:
     return array
 
 
-def _check_kind(field: str, array: Array, v: Variable, target: bool) -> None:
+def _check_kind(field: str, array: Array, v: Variable, target: bool, stream: bool) -> None:
     """Refuse a field of another rank, size or kind than an input's."""
     sizes = ", ".join(["rows", *map(str, array.shape[1:])])
     label = f"field {field!r} is {array.dtype}[{sizes}]"
@@ -86,6 +86,10 @@ def _check_kind(field: str, array: Array, v: Variable, target: bool) -> None:
             hint = f"these look like one-hot rows: class numbers are {field}.argmax(axis=-1)"
         elif target and not whole and array.ndim == v.ndim - 1 and array.dtype.kind in "iu":
             hint = f"class numbers where rows are expected: data.one_hot({field}, classes)"
+        elif array.ndim == v.ndim - 1 and array.ndim:
+            hint += f": {field}[:, None] has a column, {field}[None] is a single row"
+        elif stream and array.ndim == v.ndim + 1:
+            hint += "; a generator yields single examples, not batches"
         raise problem(f"{label}, which can't be {wanted}", hint)
     if whole and array.dtype.kind in "fc":
         hint = f"if these are class numbers: {field}.astype({v.dtype!r})"

@@ -24,7 +24,14 @@ from graphc.ops.reduce import mean
 from graphc.optim import Average, adam, counter
 from graphc.passes.autodiff import grad
 from graphc.passes.loop_bodies import all_nodes
-from graphc.train.figures import Figure, as_figure
+from graphc.train.arguments import (
+    check_leaves,
+    read_figures,
+    read_optimiser,
+    read_rate,
+    read_updates,
+)
+from graphc.train.figures import Figure
 
 Updates = list[tuple[SharedVariable, Variable]]
 
@@ -116,15 +123,20 @@ class Task:
         made = [_recorded(model, self.inputs, train) for train in (True, False)]
         self.output, self.calls = zip(*made)
         self.losses = tuple(self._loss_of(loss, output) for output in self.output)
+        check_leaves("the loss", self.losses, self.inputs + self.targets)
         self.params = self._listed(params)
         self.steps, counting = counter("steps")
         self.rate = self._rate(learning_rate)
-        self.updates = self._updates(optimiser, gradients) + counting
+        self.updates = self._updates(read_optimiser(optimiser), gradients) + counting
         self.average: Average | None = getattr(optimiser, "average", None)
         self.updates += notes.updates(self.losses[0])
-        self.figures = {name: as_figure(name, given) for name, given in (figures or {}).items()}
+        self.figures = read_figures(figures)
         self._outputs = outputs
         self._states = list(states)
+        for name, figure in self.figures.items():
+            output = _several(self.output[1])
+            check_leaves(f"figure {name!r}", figure.parts(*output, *self.targets),
+                         self.inputs + self.targets)  # fmt: skip
 
     # --- how it is put together -------------------------------------------------------
 
@@ -149,14 +161,14 @@ class Task:
             return as_variable(given(self.steps))
         if isinstance(given, Variable):
             return given
-        return SharedVariable(np.array(float(given)), "rate")
+        return SharedVariable(np.array(read_rate(given)), "rate")
 
     def _updates(self, optimiser: Any, gradients: Any) -> Updates:
         loss: Any = self.losses[0]
         if gradients is not None:
             loss = gradients(grad(loss, self.params))
         given = () if self.rate is None else (self.rate,)
-        return list(optimiser(loss, self.params, *given))
+        return read_updates(optimiser(loss, self.params, *given))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
