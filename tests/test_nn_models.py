@@ -378,3 +378,20 @@ def test_a_summary_needs_shapes():
         nn.Dense(2, 3).summary(2)
     with pytest.raises(ShapeError, match="3 features"):
         nn.Dense(2, 3).summary((3,))
+
+
+def test_layers_of_one_s_own_that_are_not_whole():
+    class Late(nn.Layer):
+        def __init__(self):
+            self.w = self.parameter("w", (3,))
+
+    class Bare(nn.Layer):
+        def expression(self, x):
+            return x
+
+    with pytest.raises(ArgumentError, match="Late: 'w'(.|\n)*super"):
+        Late()
+    with pytest.raises(ArgumentError, match="expression.self, x, train."):
+        Bare()(np.ones(3))
+    with pytest.raises(ArgumentError, match="neither a layer(.|\n)*layers"):
+        nn.Sequential([nn.Dense(2, 3)])

@@ -365,3 +365,21 @@ def test_what_a_step_can_not_be_names_the_line_that_asked_for_it():
     with pytest.raises(TypeError) as raised:
         fit(make(optimiser=wide))
     assert "functools" not in str(raised.value) and "test_train.py" in str(raised.value)
+
+
+def test_a_layer_that_the_model_has_not_taken_in_is_not_left_untrained():
+    class Two(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.below = nn.Dense(4, 3, seed=0)
+            self.above = self.child("above", nn.Dense(3, 2, seed=1))
+
+        def expression(self, x, train):
+            return self.above(self.below(x, train=train), train=train)
+
+    model, given = Two(), (T.dmatrix("x"), T.ivector("y"), nn.losses.cross_entropy)
+    with pytest.raises(TypeError, match="dense.weights, dense.bias would be neither trained nor"):
+        train.Task(model, *given)
+    assert train.Task(model, *given, params=model.above.parameters).params
+    model.below.freeze()
+    assert train.Task(model, *given).params == model.above.parameters

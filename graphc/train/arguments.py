@@ -12,6 +12,8 @@ from graphc.core.node import Constant, SharedVariable, Variable, describe, user_
 from graphc.data.dataset import Dataset
 from graphc.data.order import read_count
 from graphc.data.problems import problem
+from graphc.nn.layer import Layer
+from graphc.nn.summaries import Call
 from graphc.optim import OPTIMISERS
 from graphc.train.figures import Figure, as_figure
 from graphc.updating import read_pairs
@@ -82,6 +84,20 @@ def check_leaves(what: str, roots: Iterable[Variable], given: Sequence[Variable]
                 f"rows have a field for each of them: targets=[..., {v.name or 'it'}]",
                 v.where or user_frames(),
             )
+
+
+def check_calls(model: Layer, calls: Sequence[Call]) -> None:
+    """Refuse a model that calls a layer which it hasn't taken in: nothing would train that."""
+    known = set(model.named().values())
+    for call in calls:
+        missing = [p.name for p in call.layer.parameters if p not in known]
+        if missing:
+            raise ArgumentError(
+                f"Task: the model calls {call.layer!r} and doesn't have its parameters: "
+                f"{', '.join(map(str, missing))} would be neither trained nor saved",
+                "take it in, self.child(name, layer) or nn.Model(function, name=layer); freeze() "
+                "it, or say what is trained, params=[...]", user_frames(),
+            )  # fmt: skip
 
 
 # --- of a training --------------------------------------------------------------------

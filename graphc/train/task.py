@@ -25,6 +25,7 @@ from graphc.optim import Average, adam, counter
 from graphc.passes.autodiff import grad
 from graphc.passes.loop_bodies import all_nodes
 from graphc.train.arguments import (
+    check_calls,
     check_leaves,
     read_figures,
     read_optimiser,
@@ -146,6 +147,8 @@ class Task:
 
     def _listed(self, params: Any) -> list[SharedVariable]:
         found = getattr(self.model, "parameters", None) if params is None else list(params)
+        if params is None and isinstance(self.model, Layer):
+            check_calls(self.model, self.calls[0])
         if not found:
             raise ArgumentError(
                 "Task: there is nothing to train",
