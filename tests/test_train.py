@@ -383,3 +383,17 @@ def test_a_layer_that_the_model_has_not_taken_in_is_not_left_untrained():
     assert train.Task(model, *given, params=model.above.parameters).params
     model.below.freeze()
     assert train.Task(model, *given).params == model.above.parameters
+
+
+def test_what_is_shown_may_be_what_is_right():
+    x = T.dmatrix("x")
+    with graphc.config(floatX="float64"):
+        coders = [nn.Sequential(nn.Dense(4, 2, seed=0), nn.Dense(2, 4, seed=1)) for _ in "ab"]
+    twice = train.Task(coders[0], x, x, nn.losses.squared_error, mode="numpy")
+    once = train.Task(coders[1], x, loss=lambda p: nn.losses.squared_error(p, x), mode="numpy")
+    assert twice.leaves == [x]
+    assert fit(twice, (X,))["loss"] == fit(once, X)["loss"]
+    assert train.evaluate(twice, X) == train.evaluate(once, {"x": X})
+    assert train.check_gradients(twice, X, batch=5).right
+    assert train.Watch(twice, (X,)).look() is None
+    assert train.find_learning_rate(twice, X, steps=5, batch=5).rates.size == 5

@@ -197,3 +197,10 @@ def test_other_dtypes_that_lose_nothing_are_taken():
     train.fit(other, (X.astype("float32").astype("float64"), Y), batch=10, progress=False)
     for one, two in zip(task.params, other.params):
         assert (one.get_value() == two.get_value()).all()
+
+
+def test_numbers_that_a_narrower_float_can_not_hold():
+    x, y = T.fmatrix("x"), T.ivector("y")
+    with graphc.config(floatX="float32"):
+        task = train.Task(nn.Dense(4, 3), x, y, nn.losses.cross_entropy, mode="numpy")
+    told(changed(X, (3, 1), -1e39), Y, "field 'x': 1e+39 is more than float32 can hold", task=task)

@@ -142,7 +142,7 @@ class Judge:
     def __init__(self, task: Task, rows: Any, size: int) -> None:
         what = "the validation set"
         self.task, self.size = task, size
-        self.rows, self.feed = fed(task, rows, task.inputs + task.targets, what=what)
+        self.rows, self.feed = fed(task, rows, task.leaves, what=what)
         length = self.rows.length()
         first = size if length is None else min(size, length)
         self.finite = check_rows(task, self.rows, self.feed, first, True, what)

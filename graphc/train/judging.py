@@ -106,7 +106,7 @@ def leaves(task: Any, what: str, targets: bool = True) -> list[Variable]:
         raise ArgumentError(f"{what}: {type(task).__name__} is no task",
                             f"{what}(task, rows), of task = train.Task(model, ...)",
                             user_frames())  # fmt: skip
-    return task.inputs + (task.targets if targets else [])
+    return task.leaves if targets else task.inputs
 
 
 def fed(

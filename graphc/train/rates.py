@@ -188,7 +188,7 @@ def find_learning_rate(
         )  # fmt: skip
     count, size = read_count(steps, "steps", 3), read_count(batch, "batch")
     rates = lowest * (highest / lowest) ** (np.arange(count) / (count - 1))
-    given, feed = fed(task, rows, task.inputs + task.targets)
+    given, feed = fed(task, rows, task.leaves)
     known = given.length()
     size = size if known is None else min(size, known)
     batches = _endless(given, feed, size, shuffle=shuffle, seed=seed, finite=finite)

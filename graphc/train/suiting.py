@@ -62,14 +62,23 @@ class Feed:
             for field, v, k in zip(self.fields, self.variables, self.places):
                 _check_kind(field, values[k], v, v in self.targets, self.stream)
             self.looked = True
-        return [_suited(values[k], dtype) for k, dtype in zip(self.places, self.wanted)]
+        return [_suited(values[k], *wanted)
+                for k, wanted in zip(self.places, zip(self.wanted, self.fields))]  # fmt: skip
 
 
-def _suited(array: Array, dtype: np.dtype) -> Array:
+def _suited(array: Array, dtype: np.dtype, field: str) -> Array:
     """Floats in the precision of the input; whatever else differs is the function's to judge."""
-    if array.dtype != dtype and array.dtype.kind == "f" == dtype.kind:
-        return array.astype(dtype)
-    return array
+    if array.dtype == dtype or array.dtype.kind != "f" or dtype.kind != "f":
+        return array
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(dtype)
+    except FloatingPointError:
+        largest = np.abs(array[np.isfinite(array)]).max()
+        raise problem(
+            f"field {field!r}: {largest:.6g} is more than {dtype} can hold",
+            "scale it, or declare the variable as float64",
+        ) from None
 
 
 def _check_kind(field: str, array: Array, v: Variable, target: bool, stream: bool) -> None:
@@ -167,7 +176,7 @@ def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
         Where the model can't take arrays of these sizes.
     """
     found, pairs = picks(task), crossed(task)
-    inputs = tuple(task.inputs + task.targets)
+    inputs = tuple(task.leaves)
     columns = tuple(dim(other, 1) for _, other in pairs)
     graph = Graph(inputs, (*found.values(), *columns, task.losses[1]))
     if size_numbers(graph):

@@ -124,7 +124,7 @@ class Task:
         made = [_recorded(model, self.inputs, train) for train in (True, False)]
         self.output, self.calls = zip(*made)
         self.losses = tuple(self._loss_of(loss, output) for output in self.output)
-        check_leaves("the loss", self.losses, self.inputs + self.targets)
+        check_leaves("the loss", self.losses, self.leaves)
         self.params = self._listed(params)
         self.steps, counting = counter("steps")
         self.rate = self._rate(learning_rate)
@@ -137,7 +137,7 @@ class Task:
         for name, figure in self.figures.items():
             output = _several(self.output[1])
             check_leaves(f"figure {name!r}", figure.parts(*output, *self.targets),
-                         self.inputs + self.targets)  # fmt: skip
+                         self.leaves)  # fmt: skip
 
     # --- how it is put together -------------------------------------------------------
 
@@ -182,6 +182,11 @@ class Task:
             with self.average.swapped():
                 yield
 
+    @property
+    def leaves(self) -> list[Variable]:
+        """Inputs and targets, in order; one that is both, as an autoencoder's, is there once."""
+        return list(dict.fromkeys([*self.inputs, *self.targets]))
+
     def parts(self, train: bool) -> list[Variable]:
         """What the figures need of a batch, in order."""
         output = _several(self.output[0 if train else 1])
@@ -194,13 +199,13 @@ class Task:
     def step(self) -> Function:
         """A step of training: from a batch to the loss and the parts of the figures."""
         outputs = [self.losses[0], *self.parts(train=True)]
-        return self._function(self.inputs + self.targets, outputs, self.updates, "step")
+        return self._function(self.leaves, outputs, self.updates, "step")
 
     @cached_property
     def test(self) -> Function:
         """The loss and the parts of the figures for a batch, in use."""
         outputs = [self.losses[1], *self.parts(train=False)]
-        return self._function(self.inputs + self.targets, outputs, [], "test")
+        return self._function(self.leaves, outputs, [], "test")
 
     @cached_property
     def use(self) -> Function:
@@ -259,7 +264,7 @@ class Task:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        inputs = ", ".join(str(v.name) for v in self.inputs + self.targets)
+        inputs = ", ".join(str(v.name) for v in self.leaves)
         return f"<task: ({inputs}) -> {', '.join(['loss', *self.figures])}>"
 
 
