@@ -310,6 +310,7 @@ def test_wrong_arguments_are_named():
 
 @pytest.mark.parametrize("wrong, message", [
     ({"optimiser": "adam"}, "optimiser='adam' can't be called(.|\n)*optim.adam"),
+    ({"optimiser": optim.LBFGS}, "no optimiser for mini-batches"),
     ({"optimiser": lambda *_: None}, "the optimiser returned nothing"),
     ({"optimiser": lambda loss, params, rate: params}, "updates must be a dict or a list"),
     ({"learning_rate": "0.1"}, "learning_rate='0.1'"),
@@ -383,6 +384,11 @@ def test_a_layer_that_the_model_has_not_taken_in_is_not_left_untrained():
     assert train.Task(model, *given, params=model.above.parameters).params
     model.below.freeze()
     assert train.Task(model, *given).params == model.above.parameters
+    model.above.scale = graphc.shared(1.0, name="scale")
+    with pytest.raises(TypeError, match="holds scale, which nothing would(.|\n)*self.parameter"):
+        train.Task(model, *given)
+    model.above.adopt("scale", model.above.scale)
+    assert train.Task(model, *given).params
 
 
 def test_what_is_shown_may_be_what_is_right():

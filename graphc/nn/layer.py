@@ -127,14 +127,15 @@ class Layer:
         return names_option(self.expression, option)
 
     def _check_call(self, given: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        takes = inspect.signature(self.expression)
         try:
-            inspect.signature(self.expression).bind(*given, train=True, **options)
+            takes.bind(*given, train=True, **options)
         except TypeError as error:
             raise ArgumentError(
                 f"{self.name}: {len(given)} inputs and options {sorted(options)} are not what "
                 f"{type(self).__name__} takes: {error}",
-                "layers are called with inputs and train=, and define expression(self, x, train)",
-                user_frames(),
+                f"expression({', '.join(takes.parameters)}) has to take train and whatever else "
+                "is given", user_frames(),
             ) from None  # fmt: skip
 
     def expression(self, *inputs: Any, train: bool, **options: Any) -> Variable:

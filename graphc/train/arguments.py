@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from graphc.core.dtypes import is_float
 from graphc.core.errors import ArgumentError
 from graphc.core.graph import toposort
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
@@ -14,7 +15,7 @@ from graphc.data.order import read_count
 from graphc.data.problems import problem
 from graphc.nn.layer import Layer
 from graphc.nn.summaries import Call
-from graphc.optim import OPTIMISERS
+from graphc.optim import LBFGS, OPTIMISERS
 from graphc.train.figures import Figure, as_figure
 from graphc.updating import read_pairs
 
@@ -42,10 +43,14 @@ def read_figures(given: Any) -> dict[str, Figure]:
 
 def read_optimiser(given: Any) -> Callable[..., Any]:
     """A function of `graphc.optim`, or one like them."""
-    if callable(given):
+    if callable(given) and not isinstance(given, type):
         return given  # type: ignore[no-any-return]
+    if given is LBFGS:
+        raise ArgumentError("Task: optim.LBFGS is no optimiser for mini-batches",
+                            "optim.LBFGS(loss, params, inputs).minimise(...) takes all the data",
+                            user_frames())  # fmt: skip
     hint = "give a function, optim.adam; functools.partial(optim.adam, beta1=0.8) has options"
-    if given in OPTIMISERS:
+    if isinstance(given, str) and given in OPTIMISERS:
         hint = f"give the function, optim.{given}"
     raise ArgumentError(f"Task: optimiser={given!r} can't be called", hint, user_frames())
 
@@ -90,6 +95,16 @@ def check_calls(model: Layer, calls: Sequence[Call]) -> None:
     """Refuse a model that calls a layer which it hasn't taken in: nothing would train that."""
     known = set(model.named().values())
     for call in calls:
+        own = set(call.layer.named().values())
+        held = [v for v in vars(call.layer).values() if isinstance(v, SharedVariable)]
+        loose = [v.name for v in held if v not in own and is_float(v.dtype)]
+        if loose:
+            raise ArgumentError(
+                f"Task: {call.layer!r} holds {', '.join(map(str, loose))}, which nothing would "
+                "train or save",
+                "self.parameter(name, shape) makes what is trained; self.adopt(name, variable) "
+                "keeps what isn't", user_frames(),
+            )  # fmt: skip
         missing = [p.name for p in call.layer.parameters if p not in known]
         if missing:
             raise ArgumentError(
