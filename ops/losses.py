@@ -105,9 +105,30 @@ def maxout(x: Any, pieces: int, axis: int = -1) -> Variable:
 # --- losses, elementwise --------------------------------------------------------------
 
 
+def paired(what: str, predictions: Any, targets: Any) -> tuple[Variable, Variable]:
+    """Both as variables, of one rank: (n, 1) with (n,) would broadcast to (n, n).
+
+    Raises
+    ------
+    ShapeError
+        For ranks that differ, where neither is a scalar.
+    """
+    p, t = as_variable(predictions), as_variable(targets)
+    if p.ndim != t.ndim and p.ndim and t.ndim:
+        more, less = ("predictions", "targets") if p.ndim > t.ndim else ("targets", "predictions")
+        raise ShapeError(
+            f"{what}({describe(p)}, {describe(t)}): {p.ndim} and {t.ndim} axes would be compared "
+            "by broadcasting, each row with all others",
+            f"leave out the last axis where it has size 1, {more}[..., 0], or give the other "
+            f"one too, {less}[..., None]", user_frames(),
+        )  # fmt: skip
+    return p, t
+
+
 def hinge(predictions: Any, targets: Any, delta: float = 1) -> Variable:
     """``max(0, delta - t p)`` for targets -1 and 1, elementwise."""
-    return relu_(sub(delta, mul(targets, predictions)))
+    p, t = paired("hinge", predictions, targets)
+    return relu_(sub(delta, mul(t, p)))
 
 
 def squared_hinge(predictions: Any, targets: Any, delta: float = 1) -> Variable:
@@ -126,14 +147,14 @@ def huber(predictions: Any, targets: Any, delta: float = 1.0) -> Variable:
     >>> T.nnet.huber(T.constant([0.5, 3.0]), 0.0).eval()
     array([0.125, 2.5  ])
     """
-    distance = abs_(sub(predictions, targets))
+    distance = abs_(sub(*paired("huber", predictions, targets)))
     near = minimum(distance, delta)
     return near * (distance - 0.5 * near)  # type: ignore[operator, no-any-return]
 
 
 def squared_error(predictions: Any, targets: Any) -> Variable:
     """``(p - t)^2``, elementwise."""
-    return sqr(sub(predictions, targets))
+    return sqr(sub(*paired("squared_error", predictions, targets)))
 
 
 # --- losses over classes --------------------------------------------------------------

@@ -209,6 +209,15 @@ def test_parts_in_the_order_of_the_rows():
     assert a["x"].tolist() == list(range(7)) and b["x"].tolist() == [7, 8, 9]
 
 
+def test_plain_arrays_are_split_as_data_sets_are():
+    rows = np.arange(10.0), np.arange(10) % 2
+    one, other = data.split(rows, (0.5, 0.5), stratify="y")
+    assert len(one) == 5 and sorted([*one["x"], *other["x"]]) == rows[0].tolist()
+    assert [held.names for _, held in data.kfold({"a": rows[0]}, 2)] == [("a",), ("a",)]
+    with pytest.raises(data.DataError, match="parts=0.8 is one number"):
+        data.split(rows, 0.8)
+
+
 @pytest.mark.parametrize("stratify", [None, "y"])
 def test_each_row_is_in_one_test_fold(stratify):
     rows = labelled()

@@ -89,6 +89,10 @@ def test_negative_sampling():
     (lambda: nn.losses.ctc(T.dmatrix(), T.imatrix()), ShapeError, "time, batch, classes"),
     (lambda: nn.losses.crf_log_likelihood(T.dtensor3(), T.imatrix(), T.dvector()), ShapeError,
      "tags, tags"),
+    (lambda: nn.losses.squared_error(T.dmatrix(), T.dvector()), ShapeError, "2 and 1 axes"),
+    (lambda: nn.losses.huber(T.dvector(), T.dmatrix()), ShapeError, "targets...., 0."),
+    (lambda: nn.losses.binary_cross_entropy(T.dmatrix(), T.ivector()), ShapeError, "broadcasting"),
+    (lambda: nn.metrics.binary_accuracy(T.dmatrix(), T.ivector()), ShapeError, "2 and 1 axes"),
     (lambda: nn.metrics.accuracy(T.dvector(), T.ivector()), ShapeError, "scores"),
 ])  # fmt: skip
 def test_mistakes_are_told(build, error, message):

@@ -132,6 +132,17 @@ def test_what_was_saved_is_loaded_bit_for_bit(tmp_path, ending):
         np.testing.assert_array_equal(other.state()[name], value)
 
 
+def test_what_another_precision_or_a_folder_that_is_missing_needs(tmp_path):
+    with graphc.config(floatX="float64"):
+        path = nn.Dense(2, 3, seed=0).save(tmp_path / "wide.npz")
+    with graphc.config(floatX="float32"):
+        layer = nn.Dense(2, 3)
+        with pytest.raises(ArgumentError, match="float64, not float32(.|\n)*config.floatX"):
+            layer.load(path)
+    with pytest.raises(FileNotFoundError, match="no folder .*absent"):
+        layer.save(tmp_path / "absent" / "net.npz")
+
+
 def test_half_precision_is_saved_exactly(tmp_path):
     layer, other = nn.Dense(3, 2, dtype="bfloat16", seed=1), nn.Dense(3, 2, dtype="bfloat16")
     other.load(layer.save(tmp_path / "half"))
@@ -367,3 +378,20 @@ def test_a_summary_needs_shapes():
         nn.Dense(2, 3).summary(2)
     with pytest.raises(ShapeError, match="3 features"):
         nn.Dense(2, 3).summary((3,))
+
+
+def test_layers_of_one_s_own_that_are_not_whole():
+    class Late(nn.Layer):
+        def __init__(self):
+            self.w = self.parameter("w", (3,))
+
+    class Bare(nn.Layer):
+        def expression(self, x):
+            return x
+
+    with pytest.raises(ArgumentError, match="Late: 'w'(.|\n)*super"):
+        Late()
+    with pytest.raises(ArgumentError, match=r"expression\(x\) has to take train"):
+        Bare()(np.ones(3))
+    with pytest.raises(ArgumentError, match="neither a layer(.|\n)*layers"):
+        nn.Sequential([nn.Dense(2, 3)])

@@ -236,7 +236,8 @@ def test_patience_ends_training_and_the_best_values_are_back(monkeypatch, tmp_pa
 
     task = make()
     folder = tmp_path / "run" if kept else None
-    history = fit(task, epochs=9, patience=3, least=0.1, hooks=[hook], folder=folder)
+    judged = {"validation": (X, Y), "patience": 3, "least": 0.1, "folder": folder}
+    history = fit(task, epochs=9, hooks=[hook], **judged)
     assert history.best == 2 and len(history.epochs) == 5
     assert history.stopped == "validation loss was no better for 3 epochs than 3"
     for path, v in task.named().items():
@@ -248,7 +249,8 @@ def test_patience_ends_training_and_the_best_values_are_back(monkeypatch, tmp_pa
             for path, v in other.named().items():
                 assert (v.get_value() == saved[epoch][f"model/{path}"]).all()
         again = make()
-        history = fit(again, epochs=9, patience=3, least=0.1, folder=folder)
+        history = fit(again, epochs=3, **judged)
+        assert history.stopped == "validation loss was no better for 3 epochs than 3"
         assert len(history.epochs) == 5 and history.best == 2  # a finished run stays as it is
         same({k: v for k, v in values(again).items() if "model" in k},
              {k: v for k, v in saved[2].items() if "model" in k})  # fmt: skip
@@ -263,6 +265,12 @@ def test_what_is_monitored_is_chosen_by_name():
         fit(make({"height": nn.metrics.accuracy}), monitor="height")
     with pytest.raises(TypeError, match="neither 'lower' nor 'higher'"):
         fit(make(), better="best")
+    task = make()  # nothing was learned before it was told
+    before = values(task)
+    for wrong in ({"monitor": "val_loss"}, {"least": "a"}, {"monitor": "validation loss"}):
+        with pytest.raises(TypeError):
+            fit(task, **wrong)
+    same(values(task), before)
 
 
 # --- history and progress -------------------------------------------------------------
@@ -298,3 +306,100 @@ def test_wrong_arguments_are_named():
     with pytest.raises(TypeError, match="are all layers frozen"):
         train.Task(nn.Dense(4, 2).freeze(), T.dmatrix("x"), T.ivector("y"),
                    nn.losses.cross_entropy)  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong, message", [
+    ({"optimiser": "adam"}, "optimiser='adam' can't be called(.|\n)*optim.adam"),
+    ({"optimiser": optim.LBFGS}, "no optimiser for mini-batches"),
+    ({"optimiser": lambda *_: None}, "the optimiser returned nothing"),
+    ({"optimiser": lambda loss, params, rate: params}, "updates must be a dict or a list"),
+    ({"learning_rate": "0.1"}, "learning_rate='0.1'"),
+    ({"learning_rate": -0.1}, "learning_rate=-0.1(.|\n)*negate the loss"),
+    ({"learning_rate": float("nan")}, "learning_rate=nan"),
+    ({"figures": [nn.metrics.accuracy]}, "have no names(.|\n)*give a dict"),
+    ({"figures": {"loss": nn.metrics.accuracy}}, "a figure can't be called 'loss'"),
+    ({"figures": {"validation f1": nn.metrics.accuracy}}, "can't be called 'validation f1'"),
+    ({"figures": {"far": lambda p, y: p[:, 0] * T.dvector("w")}}, "'far' depends on w: float64"),
+    ({"loss": lambda p, y: p[:, 0] * T.dvector("w")}, "the loss depends on w(.|\n)*targets="),
+])  # fmt: skip
+def test_what_makes_no_task_is_told_where_it_is_declared(wrong, message):
+    options = {"loss": nn.losses.cross_entropy, "optimiser": optim.sgd, **wrong}
+    with pytest.raises(TypeError, match=message) as raised:
+        train.Task(nn.Dense(4, 2), T.dmatrix("x"), T.ivector("y"), **options)
+    assert "test_train.py" in str(raised.value)
+
+
+def test_an_optimiser_may_return_a_dict():
+    def descent(loss, params, rate):
+        return {p: p - rate * g for p, g in zip(params, graphc.grad(loss, params))}
+
+    one, other = make(optimiser=descent), make(optimiser=optim.sgd)
+    same_loss = [fit(task, epochs=1)["loss"] for task in (one, other)]
+    assert np.allclose(*same_loss)
+
+
+def test_a_batch_is_at_most_the_rows_unless_one_is_asked_for():
+    assert fit(make(), (X[:7], Y[:7]), batch=None, epochs=1)["steps"] == [1]
+
+
+def test_what_is_no_hook_is_told_before_the_first_step():
+    seen = []
+    fit(make(), hooks=seen.append, epochs=1)  # one needs no list
+    assert len(seen) == 1
+    for wrong in (3, train.TensorBoard):
+        task = make()
+        with pytest.raises(TypeError, match="is no hook"):
+            fit(task, hooks=[wrong])
+        assert "step" not in vars(task)
+
+
+def test_tasks_and_rows_are_not_mistaken():
+    for call in (train.fit, train.evaluate, train.predict):
+        with pytest.raises(TypeError, match=f"{call.__name__}: tuple is no task"):
+            call((X, Y), make())
+
+
+def test_what_a_step_can_not_be_names_the_line_that_asked_for_it():
+    def wide(loss, params, rate):
+        return [(p, p.astype("complex128")) for p in params]
+
+    with pytest.raises(TypeError) as raised:
+        fit(make(optimiser=wide))
+    assert "functools" not in str(raised.value) and "test_train.py" in str(raised.value)
+
+
+def test_a_layer_that_the_model_has_not_taken_in_is_not_left_untrained():
+    class Two(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.below = nn.Dense(4, 3, seed=0)
+            self.above = self.child("above", nn.Dense(3, 2, seed=1))
+
+        def expression(self, x, train):
+            return self.above(self.below(x, train=train), train=train)
+
+    model, given = Two(), (T.dmatrix("x"), T.ivector("y"), nn.losses.cross_entropy)
+    with pytest.raises(TypeError, match="dense.weights, dense.bias would be neither trained nor"):
+        train.Task(model, *given)
+    assert train.Task(model, *given, params=model.above.parameters).params
+    model.below.freeze()
+    assert train.Task(model, *given).params == model.above.parameters
+    model.above.scale = graphc.shared(1.0, name="scale")
+    with pytest.raises(TypeError, match="holds scale, which nothing would(.|\n)*self.parameter"):
+        train.Task(model, *given)
+    model.above.adopt("scale", model.above.scale)
+    assert train.Task(model, *given).params
+
+
+def test_what_is_shown_may_be_what_is_right():
+    x = T.dmatrix("x")
+    with graphc.config(floatX="float64"):
+        coders = [nn.Sequential(nn.Dense(4, 2, seed=0), nn.Dense(2, 4, seed=1)) for _ in "ab"]
+    twice = train.Task(coders[0], x, x, nn.losses.squared_error, mode="numpy")
+    once = train.Task(coders[1], x, loss=lambda p: nn.losses.squared_error(p, x), mode="numpy")
+    assert twice.leaves == [x]
+    assert fit(twice, (X,))["loss"] == fit(once, X)["loss"]
+    assert train.evaluate(twice, X) == train.evaluate(once, {"x": X})
+    assert train.check_gradients(twice, X, batch=5).right
+    assert train.Watch(twice, (X,)).look() is None
+    assert train.find_learning_rate(twice, X, steps=5, batch=5).rates.size == 5

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import graphc
 import graphc.tensor as T
@@ -125,6 +126,17 @@ def test_a_wrong_number_of_features():
         train.predict(make(), X[:, :3])
 
 
+@pytest.mark.parametrize("loss", [lambda p, y: T.sqr(p - y), lambda p, y: abs(y - p).mean()])
+def test_a_column_is_not_compared_with_a_vector(loss):
+    x, y = T.dmatrix("x"), T.dvector("y")
+    with graphc.config(floatX="float64"):
+        wrong, right = nn.Dense(4, 1, seed=0), nn.Dense(4, 3, seed=0)
+    told(X, X[:, 0], "y: float64[?] and add: float64[?, ?]", "each row meets all others",
+         "p[:, 0]", task=train.Task(wrong, x, y, loss, mode="numpy"))  # fmt: skip
+    rows = (X[:3], X[:3, 0])  # three columns and three rows: it can be meant
+    train.fit(train.Task(right, x, y, loss, mode="numpy"), rows, batch=3, epochs=1, progress=False)
+
+
 def test_no_rows_and_larger_batches_and_other_fields():
     told(X[:0], Y[:0], "no rows")
     told(X[:7], Y[:7], "a batch of 10 rows is larger than the data, 7 rows", "batch=7")
@@ -138,6 +150,39 @@ def test_no_rows_and_larger_batches_and_other_fields():
     assert "there is no field y" in str(raised.value)
     with pytest.raises(DataError, match="ndarray is no data set"):
         train.fit(make(), X)
+    with pytest.raises(DataError, match="generator is no data set(.|\n)*from_generator"):
+        train.fit(make(), (row for row in X))
+    told(X, Y, "the validation set: float is no data set", "data.split", validation=0.2)
+    told(scipy.sparse.csr_matrix(X), Y, "field 'x' is sparse", "x.toarray()")
+    told([[1, 2], [3]], Y, "field 'x'", "give their lengths")
+
+
+def test_the_only_field_needs_no_tuple():
+    x = T.dmatrix("x")
+    with graphc.config(floatX="float64"):
+        layer = nn.Dense(4, 4, seed=0)
+        coder = train.Task(layer, x, loss=lambda p: T.sqr(p), mode="numpy")
+    assert len(train.fit(coder, X, epochs=1, progress=False).epochs) == 1
+    assert np.array_equal(train.predict(coder, X[:2].tolist()), train.predict(coder, (X[:2],)))
+    assert np.isclose(train.evaluate(coder, X)["loss"], (train.predict(coder, X) ** 2).mean())
+    with pytest.raises(DataError, match=r"x\[None\] is a single row"):
+        train.predict(coder, X[0])
+
+
+def test_names_that_do_not_tell_fields_apart():
+    with graphc.config(floatX="float64"):
+        task = train.Task(nn.Dense(4, 3), T.dmatrix("x"), T.ivector("x"), nn.losses.cross_entropy)
+    with pytest.raises(DataError, match="names of their own, not x, x"):
+        train.fit(task, {"x": X})
+
+
+def test_generators_of_batches_and_ones_that_are_used_up():
+    batches = data.from_generator(lambda: ((X[k : k + 5], Y[k : k + 5]) for k in (0, 5)))
+    with pytest.raises(DataError, match="single examples, not batches"):
+        train.fit(make(), batches, progress=False)
+    examples = iter(list(zip(X, Y)))
+    with pytest.raises(DataError, match="no example in epoch 1(.|\n)*a new iterator"):
+        train.fit(make(), data.from_generator(lambda: examples), progress=False)
 
 
 def test_a_small_validation_set_is_judged_whole():
@@ -152,3 +197,10 @@ def test_other_dtypes_that_lose_nothing_are_taken():
     train.fit(other, (X.astype("float32").astype("float64"), Y), batch=10, progress=False)
     for one, two in zip(task.params, other.params):
         assert (one.get_value() == two.get_value()).all()
+
+
+def test_numbers_that_a_narrower_float_can_not_hold():
+    x, y = T.fmatrix("x"), T.ivector("y")
+    with graphc.config(floatX="float32"):
+        task = train.Task(nn.Dense(4, 3), x, y, nn.losses.cross_entropy, mode="numpy")
+    told(changed(X, (3, 1), -1e39), Y, "field 'x': 1e+39 is more than float32 can hold", task=task)

@@ -326,3 +326,12 @@ def test_a_state_is_plain_json_and_a_run_moves_with_its_folder(stopped, tmp_path
     assert state["state"]["step"] == 20 and state["version"] == 1
     shutil.copytree(stopped, tmp_path / "moved")
     assert fitted(tmp_path / "moved", epochs=2)["epoch"] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "log.csv"])
+def test_files_of_something_else_are_not_written_over(tmp_path, name):
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(train.CheckpointError, match=f"holds {name} and no checkpoints"):
+        fitted(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "precious"

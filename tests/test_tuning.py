@@ -95,6 +95,14 @@ def test_losses_are_smoothed_with_the_bias_taken_out_until_they_diverge():
     assert found.suggestion == found.tenth and f"{found.suggestion:.3g}" in repr(found)
 
 
+def test_the_noise_of_the_first_losses_is_no_suggestion():
+    rates = np.geomspace(1e-7, 10, 100)
+    smoothed = 1 / (1 + rates**0.5)
+    smoothed[0] += 1  # one batch that was harder
+    found = train.RateTest(rates, smoothed, smoothed, "steepest", False)
+    assert 0.1 < found.suggestion < 10
+
+
 def test_a_range_test_leaves_nothing_behind_not_even_after_an_error():
     task, rows = classifier(learning_rate=0.25), rows_of()
     before = values_of(task)

@@ -196,7 +196,7 @@ def _images(rows: data.Table, task: Task) -> Any:
 
 def _fields(path: Path, task: Task, use: bool) -> list[str] | None:
     """Which arrays of an archive, where they have the names of the task's variables."""
-    wanted = [str(v.name) for v in task.inputs + ([] if use else task.targets)]
+    wanted = [str(v.name) for v in (task.inputs if use else task.leaves)]
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             there = list(getattr(archive, "files", []))
@@ -228,7 +228,7 @@ def _is_number(text: str) -> bool:
 def _table(path: Path, delimiter: str, task: Task, how: Source, use: bool) -> data.Table:
     names = header(path, delimiter)
     target: Any = how.target
-    if target is None and task.targets and not use:
+    if target is None and len(task.leaves) > len(task.inputs) and not use:
         there = f"; it has {', '.join(names)}" if names else ", by number (--target=-1 is the last)"
         raise wrong(f"{path}: which column is to be learned? Give --target COLUMN{there}")
     if target is not None and (names is None or target not in names):

@@ -92,14 +92,14 @@ def _rows(settings: Settings, task: Task, model: ModelFile) -> tuple[Any, Any]:
     classes = getattr(rows, "classes", None)
     settings.classes = settings.classes or (list(classes) if classes else None)
     try:
-        given, _ = fed(task, rows, task.inputs + task.targets)
+        given, _ = fed(task, rows, task.leaves)
         count = given.length()
         if settings.batch is None:
             settings.batch = BATCH if count is None else min(BATCH, count)
         if count is not None and settings.batch > count:
             raise Stop(f"--batch {settings.batch} is more than the {count} rows to learn from", 2)
         if others is not None:
-            fed(task, others, task.inputs + task.targets)
+            fed(task, others, task.leaves)
     except (DataError, MissingPackageError) as error:
         raise Stop(told(error, model.path)) from error
     return rows, others

@@ -31,6 +31,7 @@ Shape = tuple[int | None, ...]
 Attrs = Mapping[str, Any]
 
 _PROGRAMS = {"graphc.demo"}  # programs that come with graphc: their lines are a user's
+_BETWEEN = {"functools", "contextlib"}  # Python's own, through which graphc calls itself
 _NAMES = {0: "scalar", 1: "vector", 2: "matrix", 3: "tensor3", 4: "tensor4", 5: "tensor5"}
 
 
@@ -386,6 +387,9 @@ def user_frames() -> tuple[Frame, ...]:
         module = frame.f_globals.get("__name__", "")
         if not (module.startswith("graphc.") or module == "graphc") or module in _PROGRAMS:
             code = frame.f_code
+            if module in _BETWEEN:
+                frame = frame.f_back  # type: ignore[assignment]
+                continue
             if code.co_filename.startswith("<frozen") or "/_pytest/" in code.co_filename:
                 break
             found.append((code.co_filename, frame.f_lineno, code.co_name))

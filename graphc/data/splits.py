@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,18 @@ from graphc.core.node import Array
 from graphc.data.checks import check_labels
 from graphc.data.order import permutation, read_count, read_seed
 from graphc.data.problems import problem
-from graphc.data.tables import Table
+from graphc.data.tables import Table, from_arrays
 
 
 def split(
-    dataset: Table, parts: Sequence[float] = (0.8, 0.2), seed: int | None = 0,
+    dataset: Any, parts: Sequence[float] = (0.8, 0.2), seed: int | None = 0,
     stratify: Any = None, shuffle: bool = True,
 ) -> tuple[Table, ...]:  # fmt: skip
     """Disjoint parts, the same ones whenever seed and data are the same.
 
     Parameters
     ----------
-    dataset : Table
+    dataset : Table, or tuple or dict of arrays
         Rows; they are not copied.
     parts : sequence of float or of int
         Fractions that add up to 1, or numbers of rows that add up to all.
@@ -50,7 +50,8 @@ def split(
     >>> len(train), len(test), sorted([*train["x"], *test["x"]]) == list(range(10))
     (7, 3, True)
     """
-    ends = _ends(_table(dataset), parts)
+    dataset = _table(dataset)
+    ends = _ends(dataset, parts)
     if not shuffle:
         if stratify is not None:
             raise problem("split: stratify needs another order", "leave out shuffle=False")
@@ -61,13 +62,13 @@ def split(
 
 
 def kfold(
-    dataset: Table, k: int = 5, seed: int | None = 0, stratify: Any = None
+    dataset: Any, k: int = 5, seed: int | None = 0, stratify: Any = None
 ) -> Iterator[tuple[Table, Table]]:
     """The pairs of training and test rows of k-fold cross-validation.
 
     Parameters
     ----------
-    dataset : Table
+    dataset : Table, or tuple or dict of arrays
         Rows; each is in one of the test parts.
     k : int
         How many folds, from 2 to the number of rows.
@@ -81,7 +82,8 @@ def kfold(
     >>> [len(test) for train, test in data.kfold(data.from_arrays(np.arange(7)), 3)]
     [2, 3, 2]
     """
-    rows = len(_table(dataset))
+    dataset = _table(dataset)
+    rows = len(dataset)
     if read_count(k, "k", 2) > rows:
         raise problem(f"kfold: {k} folds of {rows} rows", f"k may be 2 to {rows}")
     order = _order(dataset, read_seed(seed), stratify, k)
@@ -93,6 +95,10 @@ def kfold(
 
 
 def _table(dataset: Any) -> Table:
+    if isinstance(dataset, Mapping):
+        return from_arrays(**dataset)
+    if isinstance(dataset, tuple | list):
+        return from_arrays(*dataset)
     if not isinstance(dataset, Table):
         raise problem(f"rows of {type(dataset).__name__} can't be chosen by number",
                       "from_arrays(x, y) makes a data set of arrays")  # fmt: skip
@@ -100,6 +106,8 @@ def _table(dataset: Any) -> Table:
 
 
 def _ends(dataset: Table, parts: Sequence[float]) -> list[int]:
+    if not isinstance(parts, Sequence | np.ndarray):
+        raise problem(f"split: parts={parts!r} is one number", "give all shares, (0.8, 0.2)")
     rows, total = len(dataset), sum(parts)
     counts = all(isinstance(p, int | np.integer) for p in parts)
     if not len(parts) or min(parts) <= 0 or (total != rows if counts else abs(total - 1) > 1e-9):

@@ -51,7 +51,10 @@ class Stream(Dataset):
             if not made:
                 raise problem(
                     f"the generator made fewer than {settings.size} examples, and short batches "
-                    "are dropped" if settings.drop_last else "the generator made no example",
+                    "are dropped" if settings.drop_last else
+                    f"the generator made no example in epoch {epoch}",
+                    "give fewer rows to a batch" if settings.drop_last else
+                    "the function has to make a new iterator each time that it is called",
                 )  # fmt: skip
         finally:
             examples.close()

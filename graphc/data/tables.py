@@ -199,11 +199,17 @@ def table(
 
 def column(name: str, value: Any) -> Any:
     """A field as it is kept: an array of numbers, or what behaves as one."""
+    if hasattr(value, "tocsr") and hasattr(value, "toarray"):
+        raise problem(f"field {name!r} is sparse, and has no rows by number",
+                      f"{name}.toarray(); graphc.estimators take sparse rows")  # fmt: skip
     if not all(hasattr(value, a) for a in ("shape", "dtype", "__getitem__", "__len__")):
         try:
             value = np.asarray(value)
         except ValueError as error:
-            raise problem(f"field {name!r}: {error}", "rows must be of one shape") from error
+            raise problem(
+                f"field {name!r}: {error}",
+                "rows must be of one shape: fill sequences up, and give their lengths as a field",
+            ) from error
     if not value.shape:
         raise problem(f"field {name!r}: a single {value.dtype} has no rows", "give an array")
     if dtypes.name_of(np.dtype(value.dtype)) not in dtypes.ALL:

@@ -196,6 +196,7 @@ def take(layer: Layer, name: str, part: Part) -> None:
         layer.child(name, part)
     elif not callable(part) or isinstance(part, type | Variable):
         hint = "make it: Dense(2, 3)" if isinstance(part, type) else "give a layer or a function"
+        hint += ": a star takes a list apart, *layers" if isinstance(part, list | tuple) else ""
         raise ArgumentError(
             f"{layer.name}: part {name} is {part!r}, neither a layer nor a function", hint,
             user_frames(),

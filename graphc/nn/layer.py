@@ -80,6 +80,12 @@ class Layer:
         self._own: dict[str, Entry] = {}
         self._children: dict[str, Layer] = {}
 
+    def _begun(self, name: str) -> None:
+        """Refuse parts of a layer whose ``__init__`` has left out that of `Layer`."""
+        if "_own" not in vars(self):
+            raise ArgumentError(f"{type(self).__name__}: {name!r} is made before the layer is",
+                                "call super().__init__() first", user_frames())  # fmt: skip
+
     # --- the expression ---------------------------------------------------------------
 
     def __call__(self, *inputs: Any, train: bool = False, **options: Any) -> Variable:
@@ -121,12 +127,15 @@ class Layer:
         return names_option(self.expression, option)
 
     def _check_call(self, given: tuple[Any, ...], options: Mapping[str, Any]) -> None:
+        takes = inspect.signature(self.expression)
         try:
-            inspect.signature(self.expression).bind(*given, train=True, **options)
+            takes.bind(*given, train=True, **options)
         except TypeError as error:
             raise ArgumentError(
                 f"{self.name}: {len(given)} inputs and options {sorted(options)} are not what "
-                f"{type(self).__name__} takes: {error}", at=user_frames(),
+                f"{type(self).__name__} takes: {error}",
+                f"expression({', '.join(takes.parameters)}) has to take train and whatever else "
+                "is given", user_frames(),
             ) from None  # fmt: skip
 
     def expression(self, *inputs: Any, train: bool, **options: Any) -> Variable:
@@ -158,6 +167,7 @@ class Layer:
         trained : bool
             False for a state, which optimisers leave alone.
         """
+        self._begun(name)
         if given is not None:
             return self._tied(name, shape, given, trained)
         kind = dtypes.float_x() if dtype is None else dtypes.canonical(dtype)
@@ -219,11 +229,13 @@ class Layer:
 
     def adopt(self, name: str, variable: SharedVariable) -> SharedVariable:
         """Count a shared variable as a state of this layer, to be saved with it."""
+        self._begun(name)
         self._enter(name, variable, False)
         return variable
 
     def child(self, name: str, layer: Layer) -> Layer:
         """Take in a layer, whose parameters are listed as ``name.weights`` and so on."""
+        self._begun(name)
         if not isinstance(layer, Layer):
             raise ArgumentError(
                 f"{self.name}: {name}={layer!r} is not a layer", at=user_frames()

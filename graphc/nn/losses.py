@@ -30,7 +30,14 @@ from graphc.ops.elementwise import (
     switch,
 )
 from graphc.ops.index import getitem
-from graphc.ops.losses import hinge, huber, multiclass_hinge, squared_error, squared_hinge
+from graphc.ops.losses import (
+    hinge,
+    huber,
+    multiclass_hinge,
+    paired,
+    squared_error,
+    squared_hinge,
+)
 from graphc.ops.make import arange
 from graphc.ops.nnet import binary_crossentropy, logsoftmax, sigmoid_binary_crossentropy
 from graphc.ops.nnet import categorical_crossentropy as crossentropy_of_probabilities
@@ -64,7 +71,7 @@ def absolute_error(predictions: Any, targets: Any) -> Variable:
     >>> nn.losses.absolute_error(np.array([1.0, -2.0]), 0.5).eval()
     array([0.5, 2.5])
     """
-    return abs_(sub(predictions, targets))
+    return abs_(sub(*paired("absolute_error", predictions, targets)))
 
 
 # --- of two classes -------------------------------------------------------------------
@@ -80,7 +87,8 @@ def logistic(scores: Any, targets: Any) -> Variable:
     >>> nn.losses.logistic(np.array([0.0, 1000.0]), np.array([1, -1])).eval().round(3)
     array([6.93e-01, 1.00e+03])
     """
-    return softplus(neg(mul(targets, _float(scores))))
+    s, t = paired("logistic", scores, targets)
+    return softplus(neg(mul(t, _float(s))))
 
 
 def binary_cross_entropy(scores: Any, targets: Any) -> Variable:
@@ -94,12 +102,14 @@ def binary_cross_entropy(scores: Any, targets: Any) -> Variable:
     >>> nn.losses.binary_cross_entropy(np.array([0.0, -1000.0]), np.array([1, 1])).eval().round(3)
     array([6.93e-01, 1.00e+03])
     """
-    return sigmoid_binary_crossentropy(_float(scores), targets)
+    s, t = paired("binary_cross_entropy", scores, targets)
+    return sigmoid_binary_crossentropy(_float(s), t)
 
 
 def binary_cross_entropy_of_probabilities(probabilities: Any, targets: Any) -> Variable:
     """`binary_cross_entropy` of probabilities, such as a sigmoid's, elementwise."""
-    return binary_crossentropy(probabilities, targets)
+    p, t = paired("binary_cross_entropy_of_probabilities", probabilities, targets)
+    return binary_crossentropy(p, t)
 
 
 # --- of several classes ---------------------------------------------------------------

@@ -11,6 +11,7 @@ from graphc.nn.losses import pick
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import cast, eq, exp, gt, lt
 from graphc.ops.linalg import dot
+from graphc.ops.losses import paired
 from graphc.ops.make import arange
 from graphc.ops.reduce import argmax
 from graphc.ops.reduce import mean as mean_
@@ -89,7 +90,8 @@ def binary_accuracy(
     >>> nn.metrics.binary_accuracy(np.array([2.0, -1.0]), np.array([1, 1])).eval().item()
     0.5
     """
-    right = eq(gt(as_variable(scores), threshold), gt(as_variable(targets), 0))
+    s, t = paired("binary_accuracy", scores, targets)
+    right = eq(gt(s, threshold), gt(t, 0))
     return _share(right, counted)
 
 

@@ -36,11 +36,26 @@ def assign(label: str, variables: Mapping[str, SharedVariable], values: Mapping[
         raise ArgumentError(
             f"{label}: these are not the values of this model, and nothing was changed\n  "
             + "\n  ".join(shown),
-            "build the model with the sizes and the order of layers that it was saved with",
+            _cure(variables, values),
             user_frames(),
         )
     for name, value in ready.items():
         variables[name].set_value(value)
+
+
+def _cure(variables: Mapping[str, SharedVariable], values: Mapping[str, Any]) -> str:
+    """What to do about values that aren't those of a model."""
+    if list(variables) == list(values):
+        shapes = [v.get_value(borrow=True).shape for v in variables.values()]
+        if shapes == [np.shape(value) for value in values.values()]:
+            return (
+                "set graphc.config.floatX as it was before building the model, or cast: "
+                "layer.load_state({k: v.astype('float32') for k, v in values.items()})"
+            )
+    return (
+        "build the model with the sizes and the order of layers that it was saved with; "
+        "for a part of it, load into that model and give part.state() to the new part"
+    )
 
 
 def _some(names: list[str]) -> str:
@@ -66,6 +81,8 @@ def write(path: str | Path, values: Mapping[str, Array]) -> Path:
     """Write arrays to a file, which appears when it is whole."""
     target = _with_ending(Path(path))
     plain = {k: np.ascontiguousarray(_storable(v)).reshape(v.shape) for k, v in values.items()}
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"can't write {target}: there is no folder {target.parent}")
     with whole(target) as file:
         if target.suffix == ".npz":
             # By position, so that no name of a model meets a parameter of savez.

@@ -34,6 +34,7 @@ from graphc.files import half_written, lock, sync, whole
 from graphc.nn import states
 
 VERSION = 1
+WRITTEN = ("best.safetensors", "last.safetensors", "log.csv")
 VALUES, STATE = "values.safetensors", "state.json"
 NAME = re.compile(r"(\d{8,})-(\d{4,})")
 # What a killed process leaves: nothing else that is hidden is ours to remove.
@@ -68,11 +69,21 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[RunFolder]:
         """Keep other processes from training in the same folder; the system undoes it."""
+        self._refuse_foreign()
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "w") as file:
             _lock(file, self.path)
             self._sweep()
             yield self
+
+    def _refuse_foreign(self) -> None:
+        """Don't write over what no run here has left, or what one without checkpoints has."""
+        there = [name for name in WRITTEN if (self.path / name).exists()]
+        if there and not self.checkpoints.is_dir():
+            raise CheckpointError(
+                f"{self.path} holds {', '.join(there)} and no checkpoints: training would write "
+                "over them", "give another folder, or move them", user_frames(),
+            )  # fmt: skip
 
     def _sweep(self) -> None:
         """Remove what a killed process left half-written."""

@@ -13,13 +13,13 @@ from graphc.core.node import Array, SharedVariable, user_frames
 from graphc.data.dataset import Dataset
 from graphc.data.loader import Batches
 from graphc.data.order import read_count
-from graphc.data.problems import problem
 from graphc.nn import states
+from graphc.train.arguments import COLUMNS, batch_of, read_hooks
 from graphc.train.checkpoints import CheckpointError, RunFolder
 from graphc.train.figures import Sums
 from graphc.train.history import History
 from graphc.train.interrupts import Interrupts
-from graphc.train.judging import UNSUITED, fed, judged
+from graphc.train.judging import UNSUITED, fed, judged, leaves
 from graphc.train.monitor import Monitor
 from graphc.train.nonfinite import bad_leaves, listed
 from graphc.train.progress import Progress
@@ -36,7 +36,7 @@ def fit(
     rows: Any,
     *,
     epochs: int = 10,
-    batch: int = 32,
+    batch: int | None = None,
     validation: Any = None,
     folder: str | Path | None = None,
     resume: bool | str = True,
@@ -63,8 +63,8 @@ def fit(
         A field for each input and target, in their order; those of a dict by their names.
     epochs : int
         How often all rows are shown, counting what an earlier process did in the same folder.
-    batch : int
-        Rows of a step.
+    batch : int, optional
+        Rows of a step; by default 32, or all where there are fewer.
     validation : Dataset, or tuple or dict of arrays, optional
         Judged after each epoch, and never learned from.
     folder : str or Path, optional
@@ -111,15 +111,16 @@ def fit(
     if resume not in (True, False, "anyway"):
         raise ArgumentError(f"fit: resume={resume!r} is none of True, False, 'anyway'",
                             at=user_frames())  # fmt: skip
-    given, feed = fed(task, rows, task.inputs + task.targets)
-    size = _at_most(read_count(batch, "batch"), given)
+    given, feed = fed(task, rows, leaves(task, "fit"))
+    size = batch_of(batch, given)
     finite = check_rows(task, given, feed, size, finite, "")
     batches = given.batches(size, shuffle, seed, drop_last, prefetch, finite)
     run = Run(task, batches, feed, read_count(epochs, "epochs", 0))
     run.judge = None if validation is None else Judge(task, validation, size)
     waiting = None if patience is None else read_count(patience, "patience")
     run.monitor = Monitor(monitor, better, waiting, least)
-    run.hooks, run.every = list(hooks), None if every is None else read_count(every, "every")
+    run.monitor.choose(run.columns)
+    run.hooks, run.every = read_hooks(hooks), None if every is None else read_count(every, "every")
     with ExitStack() as stack:
         if folder is not None:
             run.folder = stack.enter_context(RunFolder(folder, read_count(keep, "keep")).held())
@@ -135,21 +136,13 @@ def fit(
     return run.history
 
 
-def _at_most(batch: int, rows: Dataset) -> int:
-    length = rows.length()
-    if length is not None and batch > length:
-        raise problem(f"fit: a batch of {batch} rows is larger than the data, {length} rows",
-                      f"batch={length} is the full batch")  # fmt: skip
-    return batch
-
-
 class Judge:
     """The validation set, looked at before training and judged after each epoch."""
 
     def __init__(self, task: Task, rows: Any, size: int) -> None:
         what = "the validation set"
         self.task, self.size = task, size
-        self.rows, self.feed = fed(task, rows, task.inputs + task.targets, what=what)
+        self.rows, self.feed = fed(task, rows, task.leaves, what=what)
         length = self.rows.length()
         first = size if length is None else min(size, length)
         self.finite = check_rows(task, self.rows, self.feed, first, True, what)
@@ -229,6 +222,13 @@ class Run:
     def validation(self) -> Dataset | None:
         """The validation set."""
         return None if self.judge is None else self.judge.rows
+
+    @property
+    def columns(self) -> list[str]:
+        """What a row of the history has."""
+        own = ["loss", *self.task.figures]
+        judged = [] if self.judge is None else [f"validation {name}" for name in own]
+        return [c for c in COLUMNS if c != "loss"] + own + judged
 
     @property
     def ended(self) -> str | None:

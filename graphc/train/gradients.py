@@ -186,11 +186,11 @@ class _Checker:
     def __init__(
         self, task: Task, rows: Any, batch: int, train: bool, mode: str, step: float | None
     ) -> None:
-        given, feed = fed(task, rows, task.inputs + task.targets)
+        given, feed = fed(task, rows, task.leaves)
         length = given.length()
         arrays = feed(next(iter(given.batches(batch if length is None else min(batch, length)))))
         loss = task.losses[0 if train else 1]
-        inputs = task.inputs + task.targets
+        inputs = task.leaves
         try:
             made, new = widened(loss)
             self.precision = "float64"

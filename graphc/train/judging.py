@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core.errors import BadIndexError, DTypeError, ShapeError
-from graphc.core.node import Array, Variable
+from graphc.core.errors import ArgumentError, BadIndexError, DTypeError, ShapeError
+from graphc.core.node import Array, Variable, user_frames
 from graphc.data import from_arrays
 from graphc.data.dataset import Dataset
 from graphc.data.problems import problem
@@ -39,7 +39,7 @@ def evaluate(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> di
     DataError
         Where there are no rows, or fields that don't suit the task.
     """
-    rows, feed = fed(task, rows, task.inputs + task.targets)
+    rows, feed = fed(task, rows, leaves(task, "evaluate"))
     return judged(task, rows, feed, batch, finite)
 
 
@@ -76,7 +76,7 @@ def predict(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> Any
     """
     if not isinstance(rows, Dataset | Mapping | tuple | list):
         rows = (rows,)
-    rows, feed = fed(task, rows, task.inputs, may_have_more=True)
+    rows, feed = fed(task, rows, leaves(task, "predict", targets=False), may_have_more=True)
     parts: list[list[Array]] = []
     several = False
     for taken in rows.batches(_at_most(batch, rows), finite=finite):
@@ -100,14 +100,29 @@ def predict(task: Task, rows: Any, batch: int = 256, finite: bool = True) -> Any
 UNSUITED = (BadIndexError, DTypeError, ShapeError)  # what functions say of wrong arguments
 
 
+def leaves(task: Any, what: str, targets: bool = True) -> list[Variable]:
+    """What a task has to be given rows for."""
+    if not isinstance(task, Task):
+        raise ArgumentError(f"{what}: {type(task).__name__} is no task",
+                            f"{what}(task, rows), of task = train.Task(model, ...)",
+                            user_frames())  # fmt: skip
+    return task.leaves if targets else task.inputs
+
+
 def fed(
     task: Task, given: Any, variables: Sequence[Variable], may_have_more: bool = False,
     what: str = "",
 ) -> tuple[Dataset, Feed]:  # fmt: skip
     """Rows as a data set, and a function from its batches to a function's arguments."""
     with named(what):
-        rows = as_rows(given)
+        rows = as_rows(_alone(given) if len(variables) == 1 else given)
         fields = [str(v.name) for v in variables]
+        if rows.as_dict and ("None" in fields or len(set(fields)) < len(fields)):
+            raise problem(
+                f"rows given by name need inputs and targets with names of their own, not "
+                f"{', '.join(fields)}",
+                "T.matrix('x') has a name; a tuple gives rows in the order of the task",
+            )
         if not rows.as_dict:
             fields = list(rows.names[: len(variables)])
         missing = [name for name in fields if name not in rows.names]
@@ -124,6 +139,13 @@ def fed(
     return rows, Feed(rows, fields, variables, task.targets)
 
 
+def _alone(given: Any) -> Any:
+    """The rows of the only field: an array, or a list of numbers or of rows, needs no tuple."""
+    numbers = isinstance(given, list) and not any(hasattr(part, "shape") for part in given)
+    array = hasattr(given, "shape") and not isinstance(given, Mapping)
+    return (given,) if (numbers and given) or array else given
+
+
 def as_rows(given: Any) -> Dataset:
     """A data set of what was given: itself, or arrays."""
     if isinstance(given, Dataset):
@@ -133,10 +155,12 @@ def as_rows(given: Any) -> Dataset:
     elif isinstance(given, tuple | list):
         rows = from_arrays(*given)
     else:
-        raise problem(
-            f"{type(given).__name__} is no data set",
-            "give one of graphc.data, or arrays: (x, y)",
-        )
+        hint = "give one of graphc.data, or arrays: (x, y)"
+        if callable(given) or hasattr(given, "__next__"):
+            hint = "data.from_generator(make) makes one, of a function that yields examples"
+        elif isinstance(given, float):
+            hint = "data.split(rows, (0.8, 0.2)) makes two parts"
+        raise problem(f"{type(given).__name__} is no data set", hint)
     if rows.length() == 0:
         raise problem("the data set is empty", "is the file, or the selection of rows, right?")
     return rows

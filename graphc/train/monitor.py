@@ -36,9 +36,11 @@ class Monitor:
         if better not in (None, "lower", "higher"):
             raise ArgumentError(f"fit: better={better!r} is neither 'lower' nor 'higher'",
                                 at=user_frames())  # fmt: skip
+        if not isinstance(least, int | float) or math.isnan(least):
+            raise ArgumentError(f"fit: least={least!r} is no number", at=user_frames())
 
     def choose(self, columns: Collection[str]) -> str:
-        """The column that is watched, once it is known which there are."""
+        """The column that is watched, once it is known which there are, and which way."""
         if self.column is None:
             self.column = "validation loss" if "validation loss" in columns else "loss"
         if self.column not in columns:
@@ -46,15 +48,15 @@ class Monitor:
                 f"fit: monitor={self.column!r} is no column of the history",
                 f"there are {', '.join(columns)}", user_frames(),
             )  # fmt: skip
+        if self.given is None and self.column.split()[-1] not in LOWER + HIGHER:
+            raise ArgumentError(f"fit: is a lower or a higher {self.column!r} better?",
+                                "say better='lower' or better='higher'", user_frames())  # fmt: skip
         return self.column
 
     @property
     def sign(self) -> float:
         """1 where lower is better, -1 where higher is."""
         words = str(self.column).split()[-1:]
-        if self.given is None and words and words[0] not in LOWER + HIGHER:
-            raise ArgumentError(f"fit: is a lower or a higher {self.column!r} better?",
-                                "say better='lower' or better='higher'", user_frames())  # fmt: skip
         higher = self.given == "higher" or (self.given is None and words[0] in HIGHER)
         return -1.0 if higher else 1.0
 

@@ -46,12 +46,14 @@ class RateTest:
     @property
     def steepest(self) -> float | None:
         """Where the smoothed loss falls fastest, as a function of the rate's logarithm, before
-        its minimum; None where it never falls."""
+        its minimum; None where it never falls. The first tenth is left out, in which there is
+        nothing yet to smooth with."""
         best = int(np.argmin(self.smoothed))
         if best < 2:
             return None
         slope = np.gradient(self.smoothed[: best + 1], np.log(self.rates[: best + 1]))
-        place = int(np.argmin(slope))
+        first = min(len(self.rates) // 10, best)
+        place = first + int(np.argmin(slope[first:]))
         return float(self.rates[place]) if slope[place] < 0 else None
 
     @property
@@ -186,7 +188,7 @@ def find_learning_rate(
         )  # fmt: skip
     count, size = read_count(steps, "steps", 3), read_count(batch, "batch")
     rates = lowest * (highest / lowest) ** (np.arange(count) / (count - 1))
-    given, feed = fed(task, rows, task.inputs + task.targets)
+    given, feed = fed(task, rows, task.leaves)
     known = given.length()
     size = size if known is None else min(size, known)
     batches = _endless(given, feed, size, shuffle=shuffle, seed=seed, finite=finite)

@@ -107,7 +107,7 @@ def _search(run: Run, snapshot: Snapshot) -> Found | None:
                 if not found:
                     return Found(number, "the interpreter, which rounds otherwise, got numbers")
                 given = found[-1].variable
-                label = str(given.name) if given in task.inputs + task.targets else ""
+                label = str(given.name) if given in task.leaves else ""
                 return Found(number, "\n".join(map(str, found)), label)
             if number >= last:
                 break

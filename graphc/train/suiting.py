@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import BadIndexError, GraphError
+from graphc.core.errors import BadIndexError, GraphError, ShapeError
 from graphc.core.graph import Graph, toposort
 from graphc.core.node import Array, Constant, Variable, describe
 from graphc.data.checks import check_finite
@@ -54,25 +54,34 @@ class Feed:
         self.as_dict = rows.as_dict
         self.places = [rows.names.index(name) for name in fields]
         self.wanted = [dtypes.numpy_dtype(v.dtype) for v in variables]
-        self.looked = False
+        self.looked, self.stream = False, not isinstance(rows, Table)
 
     def __call__(self, batch: Any) -> list[Array]:
         values = list(batch.values()) if self.as_dict else batch
         if not self.looked:
             for field, v, k in zip(self.fields, self.variables, self.places):
-                _check_kind(field, values[k], v, v in self.targets)
+                _check_kind(field, values[k], v, v in self.targets, self.stream)
             self.looked = True
-        return [_suited(values[k], dtype) for k, dtype in zip(self.places, self.wanted)]
+        return [_suited(values[k], *wanted)
+                for k, wanted in zip(self.places, zip(self.wanted, self.fields))]  # fmt: skip
 
 
-def _suited(array: Array, dtype: np.dtype) -> Array:
+def _suited(array: Array, dtype: np.dtype, field: str) -> Array:
     """Floats in the precision of the input; whatever else differs is the function's to judge."""
-    if array.dtype != dtype and array.dtype.kind == "f" == dtype.kind:
-        return array.astype(dtype)
-    return array
+    if array.dtype == dtype or array.dtype.kind != "f" or dtype.kind != "f":
+        return array
+    try:
+        with np.errstate(over="raise"):
+            return array.astype(dtype)
+    except FloatingPointError:
+        largest = np.abs(array[np.isfinite(array)]).max()
+        raise problem(
+            f"field {field!r}: {largest:.6g} is more than {dtype} can hold",
+            "scale it, or declare the variable as float64",
+        ) from None
 
 
-def _check_kind(field: str, array: Array, v: Variable, target: bool) -> None:
+def _check_kind(field: str, array: Array, v: Variable, target: bool, stream: bool) -> None:
     """Refuse a field of another rank, size or kind than an input's."""
     sizes = ", ".join(["rows", *map(str, array.shape[1:])])
     label = f"field {field!r} is {array.dtype}[{sizes}]"
@@ -86,6 +95,10 @@ def _check_kind(field: str, array: Array, v: Variable, target: bool) -> None:
             hint = f"these look like one-hot rows: class numbers are {field}.argmax(axis=-1)"
         elif target and not whole and array.ndim == v.ndim - 1 and array.dtype.kind in "iu":
             hint = f"class numbers where rows are expected: data.one_hot({field}, classes)"
+        elif array.ndim == v.ndim - 1 and array.ndim:
+            hint += f": {field}[:, None] has a column, {field}[None] is a single row"
+        elif stream and array.ndim == v.ndim + 1:
+            hint += "; a generator yields single examples, not batches"
         raise problem(f"{label}, which can't be {wanted}", hint)
     if whole and array.dtype.kind in "fc":
         hint = f"if these are class numbers: {field}.astype({v.dtype!r})"
@@ -135,6 +148,25 @@ def _source(v: Variable) -> Variable:
     return v
 
 
+def crossed(task: Task) -> list[tuple[Variable, Variable]]:
+    """Targets with one axis, and matrices that the loss subtracts or compares them with.
+
+    Where the matrix is a column, that gives a square of each row with all others, which is wrong
+    and has no size that a function could refuse.
+    """
+    targets = {v for v in task.targets if v.ndim == 1}
+    found = []
+    for v in toposort([task.losses[1]]):
+        if v.op is None or len(v.args) != 2 or v.op.name not in ("sub", *COMPARED):
+            continue
+        for one, other in (v.args, v.args[::-1]):
+            while one.op is not None and one.op.name == "cast":
+                one = one.args[0]
+            if one in targets and other.ndim == 2:
+                found.append((one, other))
+    return found
+
+
 def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
     """`picks` with numbers, from the sizes of a batch; nothing is computed.
 
@@ -143,14 +175,22 @@ def known_counts(task: Task, arrays: Sequence[Array]) -> dict[Variable, int]:
     ShapeError and others
         Where the model can't take arrays of these sizes.
     """
-    found = picks(task)
-    inputs = tuple(task.inputs + task.targets)
-    graph = Graph(inputs, (*found.values(), task.losses[1]))
+    found, pairs = picks(task), crossed(task)
+    inputs = tuple(task.leaves)
+    columns = tuple(dim(other, 1) for _, other in pairs)
+    graph = Graph(inputs, (*found.values(), *columns, task.losses[1]))
     if size_numbers(graph):
         return {}
     shapes = {v: a.shape for v, a in zip(inputs, arrays)}
     shapes |= {v: v.get_value(borrow=True).shape for v in graph.shared()}
     sized = specialise(graph, shapes, {}).graph.outputs
+    for (target, other), size in zip(pairs, sized[len(found) :]):
+        if isinstance(size, Constant) and int(size.data) == 1:
+            raise ShapeError(
+                f"the loss takes {describe(target)} and {describe(other)} together, which has one "
+                "column: by broadcasting, each row meets all others",
+                "leave out the last axis of the output, p[:, 0]", other.where,
+            )  # fmt: skip
     return {v: int(size.data) for v, size in zip(found, sized) if isinstance(size, Constant)}
 
 

@@ -24,7 +24,15 @@ from graphc.ops.reduce import mean
 from graphc.optim import Average, adam, counter
 from graphc.passes.autodiff import grad
 from graphc.passes.loop_bodies import all_nodes
-from graphc.train.figures import Figure, as_figure
+from graphc.train.arguments import (
+    check_calls,
+    check_leaves,
+    read_figures,
+    read_optimiser,
+    read_rate,
+    read_updates,
+)
+from graphc.train.figures import Figure
 
 Updates = list[tuple[SharedVariable, Variable]]
 
@@ -116,15 +124,20 @@ class Task:
         made = [_recorded(model, self.inputs, train) for train in (True, False)]
         self.output, self.calls = zip(*made)
         self.losses = tuple(self._loss_of(loss, output) for output in self.output)
+        check_leaves("the loss", self.losses, self.leaves)
         self.params = self._listed(params)
         self.steps, counting = counter("steps")
         self.rate = self._rate(learning_rate)
-        self.updates = self._updates(optimiser, gradients) + counting
+        self.updates = self._updates(read_optimiser(optimiser), gradients) + counting
         self.average: Average | None = getattr(optimiser, "average", None)
         self.updates += notes.updates(self.losses[0])
-        self.figures = {name: as_figure(name, given) for name, given in (figures or {}).items()}
+        self.figures = read_figures(figures)
         self._outputs = outputs
         self._states = list(states)
+        for name, figure in self.figures.items():
+            output = _several(self.output[1])
+            check_leaves(f"figure {name!r}", figure.parts(*output, *self.targets),
+                         self.leaves)  # fmt: skip
 
     # --- how it is put together -------------------------------------------------------
 
@@ -134,6 +147,8 @@ class Task:
 
     def _listed(self, params: Any) -> list[SharedVariable]:
         found = getattr(self.model, "parameters", None) if params is None else list(params)
+        if params is None and isinstance(self.model, Layer):
+            check_calls(self.model, self.calls[0])
         if not found:
             raise ArgumentError(
                 "Task: there is nothing to train",
@@ -149,14 +164,14 @@ class Task:
             return as_variable(given(self.steps))
         if isinstance(given, Variable):
             return given
-        return SharedVariable(np.array(float(given)), "rate")
+        return SharedVariable(np.array(read_rate(given)), "rate")
 
     def _updates(self, optimiser: Any, gradients: Any) -> Updates:
         loss: Any = self.losses[0]
         if gradients is not None:
             loss = gradients(grad(loss, self.params))
         given = () if self.rate is None else (self.rate,)
-        return list(optimiser(loss, self.params, *given))
+        return read_updates(optimiser(loss, self.params, *given))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -166,6 +181,11 @@ class Task:
         else:
             with self.average.swapped():
                 yield
+
+    @property
+    def leaves(self) -> list[Variable]:
+        """Inputs and targets, in order; one that is both, as an autoencoder's, is there once."""
+        return list(dict.fromkeys([*self.inputs, *self.targets]))
 
     def parts(self, train: bool) -> list[Variable]:
         """What the figures need of a batch, in order."""
@@ -179,13 +199,13 @@ class Task:
     def step(self) -> Function:
         """A step of training: from a batch to the loss and the parts of the figures."""
         outputs = [self.losses[0], *self.parts(train=True)]
-        return self._function(self.inputs + self.targets, outputs, self.updates, "step")
+        return self._function(self.leaves, outputs, self.updates, "step")
 
     @cached_property
     def test(self) -> Function:
         """The loss and the parts of the figures for a batch, in use."""
         outputs = [self.losses[1], *self.parts(train=False)]
-        return self._function(self.inputs + self.targets, outputs, [], "test")
+        return self._function(self.leaves, outputs, [], "test")
 
     @cached_property
     def use(self) -> Function:
@@ -244,7 +264,7 @@ class Task:
         return digest.hexdigest()
 
     def __repr__(self) -> str:
-        inputs = ", ".join(str(v.name) for v in self.inputs + self.targets)
+        inputs = ", ".join(str(v.name) for v in self.leaves)
         return f"<task: ({inputs}) -> {', '.join(['loss', *self.figures])}>"
 
 

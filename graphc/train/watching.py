@@ -132,7 +132,7 @@ class Watch:
         return named_outputs(self.task.model, chosen, inputs, containers=True)
 
     def _first(self, rows: Any, batch: int) -> list[Array]:
-        given, feed = fed(self.task, rows, self.task.inputs + self.task.targets)
+        given, feed = fed(self.task, rows, self.task.leaves)
         known = given.length()
         batches = given.batches(batch if known is None else min(batch, known))
         for taken in batches:
@@ -158,7 +158,7 @@ class Watch:
             norms += [_norm(change), _norm(wide)]
         outputs = [*self.expressions.values(), *grad(task.losses[0], task.params), *norms]
         return function(
-            task.inputs + task.targets, outputs, no_default_updates=True, name="watch",
+            task.leaves, outputs, no_default_updates=True, name="watch",
             mode=task.mode, on_unused_input="ignore",
         )  # fmt: skip
 
