@@ -101,9 +101,7 @@ class Strips:
         at = np.arange(self.lanes * self.rows).reshape(self.lanes, self.rows)
         return self._table(at, self.made, 0, self.result)
 
-    def _table(
-        self, at: Array, apart: int, before: int, count: int
-    ) -> tuple[Array, Array, Array]:
+    def _table(self, at: Array, apart: int, before: int, count: int) -> tuple[Array, Array, Array]:
         image, row = at // apart, at % apart - before
         there = (image < self.g.images) & (row >= 0) & (row < count)
         return np.where(there, image, 0), np.where(there, row, 0), there
