@@ -8,11 +8,12 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
-from graphc.core.node import Variable, describe, user_frames
+from graphc.core.node import Constant, Variable, describe, user_frames
 from graphc.core.op import static_int
 from graphc.ops.convert import as_variable, normal_axis
 from graphc.ops.elementwise import (
     abs_,
+    add,
     cast,
     eq,
     erf,
@@ -33,6 +34,7 @@ from graphc.ops.nnet import categorical_crossentropy, elu, relu, softmax
 from graphc.ops.ordering import unique
 from graphc.ops.reduce import argmax
 from graphc.ops.reduce import max as max_
+from graphc.ops.reduce import sum as sum_
 from graphc.ops.shape import dim, dimshuffle, flatten, reshape
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -160,6 +162,28 @@ def squared_error(predictions: Any, targets: Any) -> Variable:
 # --- losses over classes --------------------------------------------------------------
 
 
+def pick(x: Variable, classes: Variable, what: str) -> Variable:
+    """``x[..., classes[...]]``: of each row along the last axis, one entry."""
+    if classes.ndim != x.ndim - 1 or not dtypes.is_integer(classes.dtype):
+        raise ArgumentError(
+            f"{what}({describe(x)}, {describe(classes)}): the classes don't go with the scores",
+            "give (..., k) scores with (...) class numbers, which are integers: "
+            "y.astype('int32'), or with (..., k) probabilities", user_frames(),
+        )  # fmt: skip
+    for m, n in zip(x.type.shape, classes.type.shape):
+        if None not in (m, n) and m != n:
+            raise ShapeError(
+                f"{what}({describe(x)}, {describe(classes)}): {m} and {n} examples",
+                at=user_frames(),
+            )
+    if x.ndim == 1:
+        return getitem(x, classes)
+    rows = x if x.ndim == 2 else reshape(x, [-1, dim(x, x.ndim - 1)])
+    flat = flatten(classes)
+    found = getitem(rows, (arange(dim(flat, 0)), flat))
+    return found if x.ndim == 2 else reshape(found, [dim(classes, k) for k in range(classes.ndim)])
+
+
 def crossentropy_categorical_1hot(coding_dist: Any, true_one_of_n: Any) -> Variable:
     """Theano's name of `categorical_crossentropy` with class numbers."""
     return categorical_crossentropy(coding_dist, true_one_of_n)
@@ -182,26 +206,53 @@ def crossentropy_softmax_argmax_1hot_with_bias(x: Any, b: Any, y_idx: Any) -> tu
     return loss, p, argmax(p, axis=-1)
 
 
-def multiclass_hinge(predictions: Any, targets: Any, delta: float = 1) -> Variable:
+def multiclass_hinge(
+    predictions: Any, targets: Any, delta: float = 1, over: str = "max"
+) -> Variable:
     """``max(0, delta + largest score of the others - score of the class)``, one per row.
+
+    With ``over="sum"``, ``sum over others k of max(0, delta + s[k] - score of the class)``.
 
     Parameters
     ----------
-    predictions : (n, classes) floats
+    predictions : (..., classes) floats
         Scores.
-    targets : (n,) integers
+    targets : (...) integers
         Class numbers.
+    delta : float
+        The margin.
+    over : {"max", "sum"}
+        Whether the worst of the other classes counts, or each.
+
+    Notes
+    -----
+    Crammer and Singer, "On the Algorithmic Implementation of Multiclass Kernel-based Vector
+    Machines", 2001; the sum is that of Weston and Watkins, "Support Vector Machines for
+    Multi-class Pattern Recognition", 1999. PyTorch's ``multi_margin_loss`` divides it by the
+    number of classes.
+
+    Examples
+    --------
+    >>> import numpy as np, graphc.tensor as T
+    >>> scores, classes = np.array([[2.0, 1.5, 3.0]]), np.array([0])
+    >>> T.nnet.multiclass_hinge(scores, classes).eval()
+    array([2.])
+    >>> T.nnet.multiclass_hinge(scores, classes, over="sum").eval()
+    array([2.5])
     """
     scores, classes = _float(predictions), as_variable(targets)
-    if scores.ndim != 2 or classes.ndim != 1:
+    if over not in ("max", "sum"):
         raise ArgumentError(
-            f"multiclass_hinge({describe(scores)}, {describe(classes)})",
-            "give (n, classes) scores and (n,) class numbers", user_frames(),
-        )  # fmt: skip
-    right = getitem(scores, (arange(dim(scores, 0)), classes))
-    own = eq(dimshuffle(classes, 0, "x"), arange(dim(scores, 1)))
-    others = max_(switch(own, -np.inf, scores), axis=1)
-    return relu_(others - right + delta)  # type: ignore[operator]
+            f"multiclass_hinge: over={over!r}", "give 'max' or 'sum'", user_frames()
+        )
+    right: Any = pick(scores, classes, "multiclass_hinge")
+    last = classes.ndim
+    own = eq(dimshuffle(classes, *range(last), "x"), arange(dim(scores, last)))
+    if over == "max":
+        others = max_(switch(own, -np.inf, scores), axis=last)
+        return relu_(others - right + delta)  # type: ignore[operator]
+    each = relu_(add(sub(scores, dimshuffle(right, *range(last), "x")), delta))
+    return sum_(switch(own, Constant(0.0, scores.dtype), each), axis=last)
 
 
 def embedding(table: Any, indices: Any) -> Variable:

@@ -26,6 +26,7 @@ from graphc.ops.shape import expand_axes
 from graphc.passes import loop_bodies
 from graphc.passes.group import is_generator
 from graphc.passes.layout import Layouts, inside, is_view, shape_of, trace
+from graphc.passes.strips import in_strips
 
 
 @dataclass(frozen=True)
@@ -231,13 +232,16 @@ def widen(sized: Sized) -> Sized:
 
 
 def expand(sized: Sized) -> Sized:
-    """The graph with composed ops (softmax) written out in those that have kernels."""
+    """The graph with composed ops (softmax) written out in those that have kernels, and with
+    convolutions of few images in strips."""
 
     def visit(v: Variable, args: tuple[Variable, ...]) -> Variable:
         assert v.op is not None
         if isinstance(v.op.lower, Expand):
             return v.op.lower.rule(*args, **v.attrs)
-        return resolve(v, args)
+        found = resolve(v, args)
+        strips = None if found.op is None else in_strips(found)
+        return found if strips is None else strips
 
     rows = any(v.op is not None and v.op.name == "map_rows" for v in sized.graph.nodes())
     found = _rebuilt(sized, visit)

@@ -8,6 +8,7 @@ import pytest
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import ArgumentError, ShapeError
+from graphc.passes import strips
 from graphc.runtime import convolutions
 from graphc.testing import check_grad
 
@@ -244,10 +245,40 @@ def test_tiles_of_every_level(level, monkeypatch):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch, routine", [(2, "host"), (8, "convolution")])
-def test_a_few_large_images_are_left_to_numpy(batch, routine):
-    x, w = sample((batch, 32, 20, 20)), sample((32, 32, 5, 5), 1)
+@pytest.mark.parametrize("batch, size, filters, routines", [
+    (2, (32, 20, 20), (32, 32, 5, 5), ["kernel", "convolution", "kernel"]),
+    (8, (32, 20, 20), (32, 32, 5, 5), ["convolution"]),
+    (2, (256, 6, 6), (256, 256, 5, 5), ["host"]),  # too low for strips
+])  # fmt: skip
+def test_a_few_images_go_in_strips_or_are_left_to_numpy(batch, size, filters, routines):
+    x, w = sample((batch, *size)), sample(filters, 1)
     a, b = T.TensorType("float64", (None,) * 4)("a"), T.TensorType("float64", (None,) * 4)("b")
     f = graphc.function([a, b], T.nnet.conv2d(a, b, filter_flip=False))
     np.testing.assert_allclose(f(x, w)[0, :2], plain(x[:1], w[:2], "valid", (1, 1), (1, 1), 1)[0])
-    assert [s.routine for s in f.plan.steps] == [routine]
+    assert [s.routine for s in f.plan.steps] == routines
+
+
+@pytest.mark.parametrize("images, filters, given", [
+    ((1, 2, 70, 5), (3, 5, 3), ("half", (1, 1), (1, 1), 1)),
+    ((3, 4, 9, 7), (6, 3, 2), (((2, 0), (1, 3)), (1, 2), (1, 1), 2)),
+    ((5, 2, 13, 6), (2, 4, 3), ("valid", (2, 1), (2, 1), 1)),
+    ((7, 1, 11, 4), (2, 1, 1), (1, (3, 1), (1, 1), 1)),
+    ((2, 3, 1, 60), (4, 1, 6), ("full", (1, 1), (1, 2), 1)),
+    ((3, 2, 5, 31), (2, 3, 2), ((1, 0), (2, 3), (1, 1), 1)),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_strips_of_few_images_give_the_same(images, filters, given, dtype, programs, monkeypatch):
+    monkeypatch.setattr(strips, "LEAST", 0)
+    monkeypatch.setattr(strips, "SHARE", 9)
+    x, w = sample(images).astype(dtype), filters_of(images, filters, given[-1]).astype(dtype)
+    slow = with_gradients(programs, *given, dtype=dtype, mode="numpy")
+    made = plain(x, w, *given).shape
+    g = sample(made, 2).astype(dtype)
+    f = with_gradients({}, *given, dtype=dtype)
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    for found, expected in zip(f(x, w, g), slow(x, w, g)):
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    lanes = 64 // x.itemsize
+    convolved = [s for s in f.plan.steps if s.routine == "convolution"]
+    assert len(convolved) == 3
+    assert {lanes} == {s.nodes[0].args[0].type.shape[0] for s in convolved}

@@ -94,10 +94,41 @@ def test_negative_sampling():
     (lambda: nn.losses.binary_cross_entropy(T.dmatrix(), T.ivector()), ShapeError, "broadcasting"),
     (lambda: nn.metrics.binary_accuracy(T.dmatrix(), T.ivector()), ShapeError, "2 and 1 axes"),
     (lambda: nn.metrics.accuracy(T.dvector(), T.ivector()), ShapeError, "scores"),
+    (lambda: nn.losses.squared_error(T.dmatrix("p"), T.dvector("t")), ShapeError, "all pairs"),
+    (lambda: nn.losses.binary_cross_entropy(T.dcol("p"), T.dvector("t")), ShapeError, "all pairs"),
+    (lambda: nn.losses.hinge(T.dvector("p"), T.dcol("t")), ShapeError, "2 axes"),
+    (lambda: nn.metrics.binary_accuracy(T.dcol("p"), T.dvector("t")), ShapeError, "all pairs"),
+    (lambda: nn.metrics.perplexity(T.dvector("l"), T.dcol("m")), ShapeError, "all pairs"),
+    (lambda: nn.losses.cross_entropy(np.ones((3, 2)), np.ones((3, 1), int)), ShapeError, "size 2"),
+    (lambda: nn.losses.cross_entropy(T.dmatrix(), T.ivector(), 1.5), ArgumentError, "smoothing"),
+    (lambda: nn.losses.multiclass_hinge(T.dmatrix(), T.ivector(), over="all"), ArgumentError,
+     "'max' or 'sum'"),
 ])  # fmt: skip
 def test_mistakes_are_told(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("mode", ["numpy", "native"])
+def test_class_numbers_in_a_column_are_no_probabilities(mode):
+    scores, y = T.dmatrix("scores"), T.lmatrix("y")
+    p = np.array([[0.25, 0.75], [0.5, 0.5]])
+    for loss in (nn.losses.cross_entropy, nn.losses.cross_entropy_of_probabilities):
+        f = graphc.function([scores, y], loss(scores, y), mode=mode)
+        assert f(p, np.eye(2, dtype="int64")).shape == (2,)
+        with pytest.raises(ShapeError, match="axis 1 was to have size 2, and has 1"):
+            f(p, np.array([[1], [0]]))
+
+
+def test_hinges_of_several_classes():
+    scores, y = rng.normal(size=(2, 4, 5)), rng.integers(5, size=(2, 4))
+    own = np.take_along_axis(scores, y[..., None], -1)
+    each = np.where(np.arange(5) == y[..., None], 0, np.maximum(0, 0.5 + scores - own))
+    hinge = nn.losses.multiclass_hinge
+    found = value(hinge(scores, y, 0.5), hinge(scores, y, 0.5, over="sum"),
+                  hinge(scores[0], y[0], 0.5, over="sum"))  # fmt: skip
+    for f, expected in zip(found, (each.max(-1), each.sum(-1), each[0].sum(-1))):
+        np.testing.assert_allclose(f, expected, rtol=1e-12)
 
 
 # --- connectionist temporal classification --------------------------------------------

@@ -90,6 +90,7 @@ def test_frozen_layers_are_not_trained_and_still_saved():
     (lambda: nn.Conv2D(1, 2.0, 3), "2.0 filters"),
     (lambda: nn.Dense(2, 3, "tanh"), "'tanh' is not a function"),
     (lambda: nn.BatchNorm(2)(T.dvector()), "1 axes, not 2 or more"),
+    (lambda: nn.BatchNorm(2, factor=1.5), "factor=1.5.*from 0 to 1"),
     (lambda: nn.Conv2D(4, 6, 3, groups=4), "6 filters can't be split into 4 groups"),
     (lambda: nn.Dropout(1.0), "not a probability below 1"),
     (lambda: nn.Embedding(3, 2)(T.dvector()), "names no rows"),

@@ -197,7 +197,8 @@ class Embedding(Layer):
     Notes
     -----
     The result has one axis more than the input. An integer outside the table is an error when
-    the function runs. Gradients of rows that are named several times add up.
+    the function runs; those below 0 count from its end, as indices do. Gradients of rows that are
+    named several times add up.
 
     Examples
     --------

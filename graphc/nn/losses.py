@@ -14,6 +14,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Constant, Variable, describe, user_frames
 from graphc.nn.sequences import crf_log_likelihood, crf_viterbi, ctc
+from graphc.ops.axes import specify_shape
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import (
     abs_,
@@ -29,21 +30,20 @@ from graphc.ops.elementwise import (
     sub,
     switch,
 )
-from graphc.ops.index import getitem
 from graphc.ops.losses import (
     hinge,
     huber,
     multiclass_hinge,
     paired,
+    pick,
     squared_error,
     squared_hinge,
 )
-from graphc.ops.make import arange
 from graphc.ops.nnet import binary_crossentropy, logsoftmax, sigmoid_binary_crossentropy
 from graphc.ops.nnet import categorical_crossentropy as crossentropy_of_probabilities
 from graphc.ops.reduce import mean as mean_
 from graphc.ops.reduce import sum as sum_
-from graphc.ops.shape import dim, flatten, reshape
+from graphc.ops.shape import dim
 
 __all__ = [
     "absolute_error", "binary_cross_entropy", "binary_cross_entropy_of_probabilities",
@@ -108,33 +108,11 @@ def binary_cross_entropy(scores: Any, targets: Any) -> Variable:
 
 def binary_cross_entropy_of_probabilities(probabilities: Any, targets: Any) -> Variable:
     """`binary_cross_entropy` of probabilities, such as a sigmoid's, elementwise."""
-    p, t = paired("binary_cross_entropy_of_probabilities", probabilities, targets)
-    return binary_crossentropy(p, t)
+    what = "binary_cross_entropy_of_probabilities"
+    return binary_crossentropy(*paired(what, probabilities, targets))
 
 
 # --- of several classes ---------------------------------------------------------------
-
-
-def pick(x: Variable, classes: Variable, what: str) -> Variable:
-    """``x[..., classes[...]]``: of each row along the last axis, one entry."""
-    if classes.ndim != x.ndim - 1 or not dtypes.is_integer(classes.dtype):
-        raise ArgumentError(
-            f"{what}({describe(x)}, {describe(classes)}): the classes don't go with the scores",
-            "give (..., k) scores with (...) class numbers, which are integers: "
-            "y.astype('int32'), or with (..., k) probabilities", user_frames(),
-        )  # fmt: skip
-    for m, n in zip(x.type.shape, classes.type.shape):
-        if None not in (m, n) and m != n:
-            raise ShapeError(
-                f"{what}({describe(x)}, {describe(classes)}): {m} and {n} examples",
-                at=user_frames(),
-            )
-    if x.ndim == 1:
-        return getitem(x, classes)
-    rows = x if x.ndim == 2 else reshape(x, [-1, dim(x, x.ndim - 1)])
-    flat = flatten(classes)
-    found = getitem(rows, (arange(dim(flat, 0)), flat))
-    return found if x.ndim == 2 else reshape(found, [dim(classes, k) for k in range(classes.ndim)])
 
 
 def cross_entropy(scores: Any, targets: Any, smoothing: float = 0.0) -> Variable:
@@ -145,9 +123,11 @@ def cross_entropy(scores: Any, targets: Any, smoothing: float = 0.0) -> Variable
     scores : (..., k) floats
         Of k classes, before softmax.
     targets : (...) integers or (..., k) floats
-        Class numbers, or probabilities.
+        Class numbers, or probabilities. Numbers below 0 count from the end, as indices do: mask
+        what has no class.
     smoothing : float
-        A part of the target that is spread over all classes (Szegedy et al., 2016, section 7).
+        A part of the target, from 0 to 1, that is spread over all classes (Szegedy et al., 2016,
+        section 7).
 
     Returns
     -------
@@ -177,14 +157,25 @@ def negative_log_likelihood(
     array([0.693])
     """
     logs, t = _float(log_probabilities), as_variable(targets)
+    if not 0 <= smoothing <= 1:
+        raise ArgumentError(
+            f"cross_entropy: smoothing={smoothing!r} is no part of the target, from 0 to 1",
+            at=user_frames(),
+        )
     if t.ndim == logs.ndim and logs.ndim:
-        right = sum_(mul(t, logs), axis=logs.ndim - 1)
+        right = sum_(mul(_rows_of(t, logs), logs), axis=logs.ndim - 1)
     else:
         right = pick(logs, t, "cross_entropy")
     if not smoothing:
         return neg(right)
     level = mean_(logs, axis=logs.ndim - 1)
     return neg(add(mul(right, 1 - smoothing), mul(level, smoothing)))
+
+
+def _rows_of(targets: Variable, scores: Variable) -> Variable:
+    """Targets that have as many classes as the scores: (n, 1) class numbers don't broadcast."""
+    any_size = (None,) * (targets.ndim - 1)
+    return specify_shape(targets, (*any_size, dim(scores, scores.ndim - 1)))
 
 
 def cross_entropy_of_probabilities(probabilities: Any, targets: Any) -> Variable:
@@ -198,7 +189,8 @@ def cross_entropy_of_probabilities(probabilities: Any, targets: Any) -> Variable
     >>> nn.losses.cross_entropy_of_probabilities(p, np.array([0])).eval().round(3)
     array([1.386])
     """
-    return crossentropy_of_probabilities(probabilities, targets)
+    p, t = as_variable(probabilities), as_variable(targets)
+    return crossentropy_of_probabilities(p, _rows_of(t, p) if t.ndim == p.ndim else t)
 
 
 def kl_divergence(p: Any, q: Any) -> Variable:

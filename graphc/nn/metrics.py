@@ -7,11 +7,10 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import Variable, describe, user_frames
-from graphc.nn.losses import pick
 from graphc.ops.convert import as_variable
 from graphc.ops.elementwise import cast, eq, exp, gt, lt
 from graphc.ops.linalg import dot
-from graphc.ops.losses import paired
+from graphc.ops.losses import paired, pick
 from graphc.ops.make import arange
 from graphc.ops.reduce import argmax
 from graphc.ops.reduce import mean as mean_
@@ -39,7 +38,7 @@ def _share(right: Variable, counted: Any) -> Variable:
     each: Any = cast(right, dtypes.float_x())
     if counted is None:
         return mean_(each)
-    weights: Any = cast(as_variable(counted), each.dtype)
+    weights: Any = cast(paired("counted", each, counted)[1], each.dtype)
     return sum_(each * weights) / sum_(weights)  # type: ignore[operator, no-any-return]
 
 
@@ -90,8 +89,8 @@ def binary_accuracy(
     >>> nn.metrics.binary_accuracy(np.array([2.0, -1.0]), np.array([1, 1])).eval().item()
     0.5
     """
-    s, t = paired("binary_accuracy", scores, targets)
-    right = eq(gt(s, threshold), gt(t, 0))
+    x, y = paired("binary_accuracy", scores, targets)
+    right = eq(gt(x, threshold), gt(y, 0))
     return _share(right, counted)
 
 
@@ -178,5 +177,5 @@ def perplexity(losses: Any, counted: Any = None) -> Variable:
     each: Any = as_variable(losses)
     if counted is None:
         return exp(mean_(each))
-    weights: Any = cast(as_variable(counted), dtypes.float_for(each.dtype))
+    weights: Any = cast(paired("perplexity", each, counted)[1], dtypes.float_for(each.dtype))
     return exp(sum_(each * weights) / sum_(weights))  # type: ignore[operator]

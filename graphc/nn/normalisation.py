@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.node import Constant, Variable
+from graphc.core.errors import ArgumentError
+from graphc.core.node import Constant, Variable, user_frames
 from graphc.nn.dense import along
 from graphc.nn.layer import Layer, as_shape
 from graphc.nn.notes import carrying
@@ -34,7 +35,8 @@ class BatchNorm(Layer):
     channels : int
         The size of axis 1. All other axes are averaged over.
     factor : float
-        How much a batch counts in the running averages: ``r := (1 - factor) r + factor s``.
+        How much a batch counts in the running averages: ``r := (1 - factor) r + factor s``, as
+        PyTorch's ``momentum``. 0 to 1.
     epsilon : float
     gain, bias : bool
         Whether there are any.
@@ -67,6 +69,11 @@ class BatchNorm(Layer):
         bias: bool = True, dtype: str | None = None, name: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__(name)
+        if isinstance(factor, int | float) and not 0 <= factor <= 1:
+            raise ArgumentError(
+                f"{self.name}: factor={factor!r} is no part of the running averages",
+                "what a batch counts is from 0 to 1, and 0.1 by default", user_frames(),
+            )  # fmt: skip
         self.channels, self.factor, self.epsilon = channels, factor, epsilon
         size = (channels,)
         self.gain = self.parameter("gain", size, 1.0, dtype=dtype) if gain else None
