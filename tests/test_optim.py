@@ -246,3 +246,29 @@ def test_the_page_names_what_is_there():
     for part in schedules.__all__, graphc.initial.__all__, optim.__all__:
         left_out = [n for n in part if not re.search(rf"\b{n}\b", text)]
         assert set(left_out) <= {"GAINS", "Seed", "Minimum"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_means_of_gradients_that_have_ended_become_zero(dtype):
+    """Subnormal numbers would stay for ever, and slow every step down."""
+    w = graphc.shared(np.ones(3, dtype), name="w")
+    slope = T.vector("slope", dtype=dtype)
+    tiny = float(np.finfo(dtype).tiny)
+    methods = {
+        "adam": {}, "adamax": {}, "nadam": {}, "lamb": {}, "momentum": {}, "nesterov": {},
+        "rmsprop": {"centred": True}, "adadelta": {},
+    }  # fmt: skip
+    updates = [pair for name, options in methods.items()
+               for pair in getattr(optim, name)([slope], [w], **options) if pair[0] is not w]
+    fading = [s for s, _ in updates if s.name.rpartition(".")[2] in
+              ("mean", "squares", "velocity", "moves")]
+    step = graphc.function([slope], updates=updates)
+    step(np.ones(3, dtype))
+    for s in fading:
+        s.set_value(np.full(3, 1.01 * tiny, dtype))
+    for _ in range(60):
+        step(np.zeros(3, dtype))
+    for s in fading:
+        value = s.get_value()
+        assert ((value == 0) | (abs(value) >= tiny)).all(), s.name
+    assert sum((s.get_value() == 0).all() for s in fading) >= 6

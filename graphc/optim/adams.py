@@ -12,6 +12,7 @@ from graphc.optim.moments import correction, counted, running_moments
 from graphc.optim.parts import (
     Updates,
     checked,
+    fading,
     number,
     scalar_state,
     state_like,
@@ -231,7 +232,7 @@ def adamax(
     first = correction(beta1, t)
     for p, g in with_gradients(loss_or_grads, params):
         mean, largest = state_like(p, "mean"), state_like(p, "largest")
-        new_mean = number(beta1, p) * mean + number(1 - beta1, p) * g
+        new_mean = fading(number(beta1, p) * mean + number(1 - beta1, p) * g)
         new_largest = maximum(number(beta2, p) * largest, abs_(g) + number(epsilon, p))
         rate = cast(learning_rate / first, dtypes.wide(p.dtype))
         new = cast(p - rate * new_mean / new_largest, p.dtype)

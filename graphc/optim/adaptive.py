@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.core.node import SharedVariable, Variable
 from graphc.ops.elementwise import cast, maximum, sqr, sqrt
-from graphc.optim.parts import Updates, number, state_like, with_gradients
+from graphc.optim.parts import Updates, fading, number, state_like, with_gradients
 
 
 def adagrad(
@@ -116,11 +116,11 @@ def rmsprop(
     updates: Updates = []
     for p, g in with_gradients(loss_or_grads, params):
         squares, kept, rest = state_like(p, "squares"), number(rho, p), number(1 - rho, p)
-        new = kept * squares + rest * sqr(g)
+        new = fading(kept * squares + rest * sqr(g))
         updates.append((squares, new))
         if centred:
             mean = state_like(p, "mean")
-            new_mean = kept * mean + rest * g
+            new_mean = fading(kept * mean + rest * g)
             updates.append((mean, new_mean))
             new = maximum(new - sqr(new_mean), 0)
         step = number(learning_rate, p) * g / sqrt(new + number(epsilon, p))
@@ -177,11 +177,11 @@ def adadelta(
     for p, g in with_gradients(loss_or_grads, params):
         squares, moves = state_like(p, "squares"), state_like(p, "moves")
         kept, rest, small = number(rho, p), number(1 - rho, p), number(epsilon, p)
-        new = kept * squares + rest * sqr(g)
+        new = fading(kept * squares + rest * sqr(g))
         move = g * sqrt(moves + small) / sqrt(new + small)
         updates += [
             (squares, new),
-            (moves, kept * moves + rest * sqr(move)),
+            (moves, fading(kept * moves + rest * sqr(move))),
             (p, cast(p - number(learning_rate, p) * move, p.dtype)),
         ]
     return updates

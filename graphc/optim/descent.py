@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc.core.node import SharedVariable, Variable
 from graphc.ops.elementwise import cast
-from graphc.optim.parts import Updates, number, state_like, with_gradients
+from graphc.optim.parts import Updates, fading, number, state_like, with_gradients
 
 
 def sgd(
@@ -97,7 +97,7 @@ def momentum(
     updates: Updates = []
     for p, g in with_gradients(loss_or_grads, params):
         velocity = state_like(p, "velocity")
-        new = number(momentum, p) * velocity - number(learning_rate, p) * g
+        new = fading(number(momentum, p) * velocity - number(learning_rate, p) * g)
         updates += [(velocity, new), (p, cast(p + new, p.dtype))]
     return updates
 
@@ -149,6 +149,6 @@ def nesterov(
     for p, g in with_gradients(loss_or_grads, params):
         velocity = state_like(p, "velocity")
         kept, step = number(momentum, p), number(learning_rate, p) * g
-        new = kept * velocity - step
+        new = fading(kept * velocity - step)
         updates += [(velocity, new), (p, cast(p + kept * new - step, p.dtype))]
     return updates

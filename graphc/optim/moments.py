@@ -9,7 +9,14 @@ from typing import Any
 from graphc.core import dtypes
 from graphc.core.node import SharedVariable, Variable
 from graphc.ops.elementwise import cast, sqr, sqrt
-from graphc.optim.parts import Updates, number, scalar_state, state_like, with_gradients
+from graphc.optim.parts import (
+    Updates,
+    fading,
+    number,
+    scalar_state,
+    state_like,
+    with_gradients,
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def running_moments(
     first, second = (correction(beta, step) for beta in betas)
     for p, g in with_gradients(loss_or_grads, params):
         mean, squares = state_like(p, "mean"), state_like(p, "squares")
-        new_mean = number(betas[0], p) * mean + number(1 - betas[0], p) * g
-        new_squares = number(betas[1], p) * squares + number(1 - betas[1], p) * sqr(g)
+        new_mean = fading(number(betas[0], p) * mean + number(1 - betas[0], p) * g)
+        new_squares = fading(number(betas[1], p) * squares + number(1 - betas[1], p) * sqr(g))
         updates += [(mean, new_mean), (squares, new_squares)]
         yield Moments(p, g, new_mean, new_squares, first, second)

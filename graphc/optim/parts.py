@@ -10,7 +10,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import SharedVariable, Variable, as_storage, describe, user_frames
-from graphc.ops.elementwise import cast
+from graphc.ops.elementwise import abs_, cast, lt, switch
 from graphc.passes.autodiff import grad
 
 Updates = list[tuple[SharedVariable, Variable]]
@@ -90,6 +90,17 @@ def state_like(param: SharedVariable, what: str) -> SharedVariable:
 def number(value: Any, param: SharedVariable) -> Any:
     """A hyper-parameter that doesn't widen a parameter: symbolic ones get its dtype."""
     return cast(value, dtypes.wide(param.dtype)) if isinstance(value, Variable) else value
+
+
+def fading(value: Variable) -> Variable:
+    """`value`, with 0 for what is too small for a normal number of its dtype.
+
+    The running mean of a gradient that is 0 from some step on, as that of a unit that died,
+    shrinks by a factor until it is subnormal, and is rounded back to where it was from then on.
+    Processors compute with such numbers many times slower, in every step to come.
+    """
+    tiny = np.finfo(dtypes.numpy_dtype(value.dtype)).tiny
+    return switch(lt(abs_(value), float(tiny)), 0.0, value)  # type: ignore[no-any-return]
 
 
 def widest(params: Sequence[SharedVariable]) -> str:
