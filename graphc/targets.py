@@ -7,16 +7,12 @@ from typing import Any
 from graphc.core.errors import TargetError
 from graphc.core.graph import Graph
 from graphc.core.node import Variable, describe
-from graphc.passes import compressed, convolution, pooling
+from graphc.passes import compressed
 from graphc.passes.loop_bodies import all_nodes
 from graphc.runtime.bound import Bound
 
 HALVES = ("float16", "bfloat16")
-NOT_ON_CUDA = {
-    **dict.fromkeys(convolution.KINDS, "convolutions"),
-    **dict.fromkeys(pooling.OPERANDS, "pooling"),
-    **dict.fromkeys(compressed.OPERANDS, "products with compressed rows"),
-}
+NOT_ON_CUDA = dict.fromkeys(compressed.OPERANDS, "products with compressed rows")
 """What the CUDA target lacks, by the names of ops."""
 
 
