@@ -361,7 +361,7 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
         return "depthwise"
     if is_pooling(v):
         return "pooling"
-    if is_compressed(v):
+    if is_compressed(v) and not (target == "cuda" and op.name == "csr_dot_turned"):
         return "compressed"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"

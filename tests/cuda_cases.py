@@ -247,6 +247,30 @@ def lenet():
     assert found["cuda"][0][-1] < found["cuda"][0][0]
 
 
+def compressed_rows():
+    """Products of sparse with dense matrices, gradients of both, and vectors that are wrong."""
+    data, indices = V[:5], np.array([2, 0, 1, 2, 0])
+    indptr, dense = np.array([0, 1, 1, 4, 5]), rng.uniform(-1, 1, (3, 2))
+
+    def build(data, indices, indptr, dense):
+        a = graphc.sparse.CSR(data, indices, indptr, (4, 3))
+        y = graphc.sparse.dot(a, dense)
+        return [y, graphc.sparse.dot(a, dense[:, 0]), *T.grad((y**2).sum(), [data, dense])]
+
+    f = compare(build, data, indices, indptr, dense, tolerance=1e-12)
+    assert "compressed" in {step.routine for step in f.plan.steps}
+    for wrong, text in (
+        ((data, np.array([2, 0, 1, 3, 0]), indptr), "index 3 is outside an axis of size 3"),
+        ((data, indices, np.array([0, 1, 6, 4, 5])), "indptr has"),
+    ):
+        try:
+            f(*wrong, dense)
+        except graphc.GraphError as error:
+            assert text in str(error), error
+        else:
+            raise AssertionError(text)
+
+
 def host_steps():
     f = compare(lambda a: [T.sort(a * 2, axis=1) + 1, T.nlinalg.det(T.dot(a, a.T))], D)
     assert any("which NumPy does" in note for note in f.plan.notes), f.plan
@@ -329,10 +353,10 @@ def _plan(f, *arrays):
 
 
 def what_is_missing():
-    x, rows = T.dvector("x"), graphc.sparse.csr_matrix("rows", dtype="float64")
+    x = T.dvector("x")
     for inputs, output, text in (
-        ([rows, x], graphc.sparse.dot(rows, x), "no products with compressed rows yet"),
         ([x], T.cast(x, "float16") + 1, "no float16 yet"),
+        ([x], T.cast(x, "bfloat16") + 1, "no bfloat16 yet"),
     ):
         try:
             graphc.function(inputs, output, target="cuda")
@@ -393,9 +417,9 @@ def choices():
 CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
     indexing, scatters_repeat, bad_indices, random_numbers, products, convolutions,
-    convolutions_of_few_rows, gradients_of_filters_by_several_blocks, pooling, lenet, host_steps,
-    training, mini_batches, homes_of_shared_variables, configured, what_is_missing,
-    loops, choices,
+    convolutions_of_few_rows, gradients_of_filters_by_several_blocks, pooling, lenet,
+    compressed_rows, host_steps, training, mini_batches, homes_of_shared_variables, configured,
+    what_is_missing, loops, choices,
 )  # fmt: skip
 
 if __name__ == "__main__":

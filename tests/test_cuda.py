@@ -176,6 +176,10 @@ def every_family():
     f = cuda_function([x, z, i, u, b], outputs)
     f(X, X.astype("float64"), np.array([1, 2]), np.array([3], "uint8"), np.array([4]))
     every_convolution()
+    data, indices, indptr = T.fvector("data"), T.ivector("indices"), T.lvector("indptr")
+    y = graphc.sparse.dot(graphc.sparse.CSR(data, indices, indptr, (7, 7)), x)
+    f = cuda_function([data, indices, indptr, x], [y, T.grad((y**2).sum(), data)])
+    f(X[0], np.arange(5, dtype="int32"), np.array([0, 1, 2, 3, 4, 5, 5, 5]), X)
 
 
 def every_convolution(images=40):

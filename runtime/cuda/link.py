@@ -15,7 +15,7 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import convolutions, kernels, pooling
+from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
@@ -195,17 +195,15 @@ class Linked:
         if step.routine == "implicit":
             found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)
-        if step.routine == "pooling":
-            return self._shaped(
-                step, pooling.shapes(step, self.driver.threads, self.driver.blocks)
-            )
+        if step.routine in ("pooling", "compressed"):
+            shapes = (pooling if step.routine == "pooling" else compressed).shapes
+            return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
         if step.routine in kernels.SINGLE:
             source = kernels.SINGLE[step.routine]
             step.source = source
             return Action(step, [self._launch(source, step.routine, 1, 1, 1)])
         raise TargetError(
-            f"the CUDA target has no {MISSING.get(step.routine, step.routine)} yet: step {number}, "
-            f"{step.label}",
+            f"the CUDA target has no {step.routine} yet: step {number}, {step.label}",
             "compile this function with target='cpu'",
             step.nodes[-1].where if step.nodes else (),
         )
