@@ -197,6 +197,33 @@ def gradients_of_filters_by_several_blocks():
     np.testing.assert_array_equal(f(x, g, one), f(x, g, one))
 
 
+def convolutions_of_parts():
+    """Batches that a symbolic index picks, and convolutions in the steps of a loop."""
+    data = graphc.shared(rng.uniform(-1, 1, (4, 1, 4, 4)), name="data")
+    i, w = T.lscalar("i"), rng.uniform(-1, 1, (4, 1, 2, 2))
+    batch = data[i * 2 : i * 2 + 2]
+    filters = graphc.shared(w.copy(), name="filters")
+    y = T.signal.pool.pool_2d(T.nnet.conv2d(batch, filters[i : i + 2]), (2, 2), False)
+    outputs = [y, T.grad((y**2).sum(), filters)]
+    device, plain = (
+        graphc.function([i], outputs, **options) for options in ({"target": "cuda"},
+                                                                 {"mode": "numpy"})
+    )  # fmt: skip
+    for k in range(2):
+        for a, b in zip(device(k), plain(k)):
+            np.testing.assert_allclose(a, b, 1e-11)
+
+    def smoothed(x, w):
+        def step(state, w):
+            return T.tanh(T.nnet.conv2d(state, w, border_mode=(1, 0)))[:, :, 1:]
+
+        states, _ = graphc.scan(step, outputs_info=x, non_sequences=w, n_steps=40)
+        return states[-1]
+
+    f = compare(smoothed, data.get_value()[:1, :, :3, :1], w[:1, :, :, :1], tolerance=1e-9)
+    assert "loop" in {step.routine for step in f.plan.steps}
+
+
 def pooling():
     modes = ("max", "sum", "average_inc_pad", "average_exc_pad")
     ways = (((2, 2), True, None, (0, 0)), ((2, 3), False, None, (0, 0)),
@@ -417,9 +444,9 @@ def choices():
 CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
     indexing, scatters_repeat, bad_indices, random_numbers, products, convolutions,
-    convolutions_of_few_rows, gradients_of_filters_by_several_blocks, pooling, lenet,
-    compressed_rows, host_steps, training, mini_batches, homes_of_shared_variables, configured,
-    what_is_missing, loops, choices,
+    convolutions_of_parts, convolutions_of_few_rows, gradients_of_filters_by_several_blocks,
+    pooling, lenet, compressed_rows, host_steps, training, mini_batches,
+    homes_of_shared_variables, configured, what_is_missing, loops, choices,
 )  # fmt: skip
 
 if __name__ == "__main__":
