@@ -167,7 +167,7 @@ class NativeProgram:
         """
         kernels, seconds = estimate(sized, MEMBERS)
         if kernels <= KERNELS_AT_ONCE:
-            return bind(sized, MEMBERS)
+            return bind(sized, MEMBERS, self.options.target)
         single_kernels, single_seconds = estimate(sized, 1)
         more = (kernels - single_kernels) * COMPILE_SECONDS
         saved = single_seconds - seconds
@@ -177,7 +177,7 @@ class NativeProgram:
             f"{single_kernels} with one operation each, and save {saved * 1e6:.0f} us a call: "
             + ("fused" if fused else "not fused")
         )
-        return bind(sized, MEMBERS if fused else 1)
+        return bind(sized, MEMBERS if fused else 1, self.options.target)
 
     # --- errors -----------------------------------------------------------------------
 

@@ -7,17 +7,10 @@ from typing import Any
 from graphc.core.errors import TargetError
 from graphc.core.graph import Graph
 from graphc.core.node import Variable, describe
-from graphc.passes import compressed, convolution, pooling
 from graphc.passes.loop_bodies import all_nodes
 from graphc.runtime.bound import Bound
 
 HALVES = ("float16", "bfloat16")
-NOT_ON_CUDA = {
-    **dict.fromkeys(convolution.KINDS, "convolutions"),
-    **dict.fromkeys(pooling.OPERANDS, "pooling"),
-    **dict.fromkeys(compressed.OPERANDS, "products with compressed rows"),
-}
-"""What the CUDA target lacks, by the names of ops."""
 
 
 def target_of(name: str, graph: Graph) -> Any:
@@ -37,12 +30,9 @@ def target_of(name: str, graph: Graph) -> Any:
 
 
 def _refuse(v: Variable) -> None:
-    lacks = NOT_ON_CUDA.get(v.op.name) if v.op is not None else None
     if v.dtype in HALVES:
-        lacks = v.dtype
-    if lacks is not None:
         raise TargetError(
-            f"the CUDA target has no {lacks} yet: {describe(v)}",
+            f"the CUDA target has no {v.dtype} yet: {describe(v)}",
             "compile this function with target='cpu'",
             v.where,
         )

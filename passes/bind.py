@@ -13,7 +13,7 @@ from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Update
 from graphc.core.plan import Place, Plan
 from graphc.ops.choice import is_branch
-from graphc.passes.convolution import is_native, work_of
+from graphc.passes.convolution import work_of
 from graphc.passes.fuse import Fuser
 from graphc.passes.group import Group, Single, Task
 from graphc.passes.hazards import checked_indices, has_checks, hoist, stored_too_early
@@ -40,8 +40,10 @@ class Binder:
     With `atomic`, nothing is overwritten that a step which stops the call would leave half done.
     """
 
-    def __init__(self, sized: Sized, limit: int, atomic: bool = True) -> None:
-        self.sized, self.limit, self.atomic = sized, limit, atomic
+    def __init__(
+        self, sized: Sized, limit: int, atomic: bool = True, target: str = "cpu"
+    ) -> None:
+        self.sized, self.limit, self.atomic, self.target = sized, limit, atomic, target
         self.graph = sized.graph
         self.loops: dict[Task, list[LoopPlan]] = {}
         self.layouts = Layouts()
@@ -52,7 +54,7 @@ class Binder:
         self.readers_of: dict[Variable, list[Task]] = {}
         self.pairs: dict[Task, list[tuple[Variable, Variable, str]]] = {}
         self.stored: dict[Task, list[Variable]] = {}
-        self.writer = Steps(self.layouts, self.nests, self.pairs, self.loops)
+        self.writer = Steps(self.layouts, self.nests, self.pairs, self.loops, target)
 
     def run(self) -> Plan:
         """The plan: tasks found, put in order, given memory, and written as steps."""
@@ -191,7 +193,7 @@ class Binder:
 
     def _bind(self, sized: Sized) -> Plan:
         """The plan of a loop's body."""
-        return Binder(sized, self.limit, atomic=False).run()
+        return Binder(sized, self.limit, atomic=False, target=self.target).run()
 
     def _demand(self, t: Task) -> Demand:
         demand = Demand(self.reads[t], self.outputs[t])
@@ -207,7 +209,7 @@ class Binder:
                 if (b := nest.bindings[o.name]).scratch
             ]
         else:
-            if is_native(t.node):
+            if kind_of(t.node, self.target) == "convolution":
                 demand.scratch = work_of(t.node, self.layouts.of(t.node.args[1])).scratch
             base = self._overwritten(t)
             if base is not None:
@@ -244,13 +246,13 @@ class Binder:
             return has_checks(self.nests[t])
         if t in self.loops:
             return any(p.risky for p in self.loops[t])
-        return kind_of(t.node) == "host"
+        return kind_of(t.node, self.target) == "host"
 
     def _indices(self, t: Task) -> list[Variable]:
         """The scalar indices that are checked before a task."""
         if isinstance(t, Group):
             found = [b.layout for b in self.nests[t].bindings.values() if b.layout is not None]
-        elif kind_of(t.node) == "host":
+        elif kind_of(t.node, self.target) == "host":
             return []
         else:
             found = [self.layouts.of(a) for a in t.node.args]
@@ -276,6 +278,6 @@ def _bases(layout: Layout) -> list[Variable]:
     return [layout.base, *(d.index for d in layout.dynamic)]
 
 
-def bind(sized: Sized, limit: int) -> Plan:
+def bind(sized: Sized, limit: int, target: str = "cpu") -> Plan:
     """The plan of a sized graph whose kernels hold at most `limit` operations."""
-    return Binder(sized, limit).run()
+    return Binder(sized, limit, target=target).run()

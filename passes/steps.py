@@ -17,6 +17,8 @@ from graphc.passes.copies import copy_nest, scatter_nest
 from graphc.passes.depthwise import WORDS as DEPTHWISE_WORDS
 from graphc.passes.depthwise import depthwise_step, is_depthwise
 from graphc.passes.group import NATIVE, Group, Task
+from graphc.passes.implicit import implicit_step, is_implicit
+from graphc.passes.implicit import operand_words as implicit_words
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
 from graphc.passes.loop_plan import LoopPlan, loop_step
 from graphc.passes.lower import (
@@ -60,6 +62,8 @@ class Steps:
         Of each group, its loop nest, and what it may overwrite.
     loops : dict
         Of each task with bodies, the plans of these.
+    target : str
+        Where the steps will run: it says which kernels there are.
     """
 
     def __init__(
@@ -68,8 +72,10 @@ class Steps:
         nests: dict[Task, Nest],
         pairs: dict[Task, list[tuple[Variable, Variable, str]]],
         loops: dict[Task, list[LoopPlan]],
+        target: str = "cpu",
     ) -> None:
         self.layouts, self.nests, self.pairs, self.loops = layouts, nests, pairs, loops
+        self.target = target
         self.steps: list[Step] = []
         self.made: dict[Variable, int] = {}  # the first step that may read it
         self.known: dict[int, int] = {}  # of steps that look at an index; see `hoist`
@@ -91,11 +97,13 @@ class Steps:
             for loop in self.loops[t]:
                 self._loop(loop, found.places, scratch, aliases)
             return
-        kind = kind_of(t.node)
+        kind = kind_of(t.node, self.target)
         if kind == "product":
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
+        elif kind == "implicit":
+            self._implicit(t.node, found.places)
         elif kind == "depthwise":
             self._depthwise(t.node, found.places)
         elif kind == "pooling":
@@ -201,6 +209,12 @@ class Steps:
         addresses = [self._pointer(layout, places) for layout in layouts]
         step = convolution_step(v, work, layouts, addresses, places, scratch)
         self._moved(step, list(zip(operand_words(work), layouts)), places)
+
+    def _implicit(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args[:2]]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step = implicit_step(v, layouts, addresses, places)
+        self._moved(step, list(zip(implicit_words(v), layouts)), places)
 
     def _depthwise(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[:2]]
@@ -333,19 +347,21 @@ class Steps:
         )  # fmt: skip
 
 
-def kind_of(v: Variable) -> str:
-    """By what the one op of a task is done."""
+def kind_of(v: Variable, target: str = "cpu") -> str:
+    """By what the one op of a task is done on a target."""
     op = v.op
     assert op is not None
     if op.name in ("dot", "gemm") and v.dtype in BLAS_DTYPES:
         return "product"
+    if target == "cuda" and is_implicit(v):
+        return "implicit"
     if is_native(v):
         return "convolution"
     if is_depthwise(v):
         return "depthwise"
     if is_pooling(v):
         return "pooling"
-    if is_compressed(v):
+    if is_compressed(v) and not (target == "cuda" and op.name == "csr_dot_turned"):
         return "compressed"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"

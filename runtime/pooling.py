@@ -69,13 +69,15 @@ def _taps(p: Any, lines: list[str]) -> list[str]:
 def _windows(p: Any, body: list[str]) -> list[str]:
     """The loops over windows."""
     lines = ["for i in range(rows):"]
-    bounds = _bounds("i", "top", "bottom", "height", 0, p)
-    lines += [f"    {b}" for b in bounds] + ["    for j in range(columns):"]
-    lines += [f"        {b}" for b in _bounds("j", "left", "right", "width", 1, p)]
+    lines += [f"    {b}" for b in bounds("i", "top", "bottom", "height", 0, p)]
+    lines += ["    for j in range(columns):"]
+    lines += [f"        {b}" for b in bounds("j", "left", "right", "width", 1, p)]
     return lines + [f"        {line}" for line in body]
 
 
-def _bounds(i: str, low: str, high: str, size: str, a: int, p: Any) -> list[str]:
+def bounds(i: str, low: str, high: str, size: str, a: int, p: Any) -> list[str]:
+    """A window's first element along axis `a`, the one after its last, and how many it has with
+    the padding."""
     window, stride, pad = p.window[a], p.stride[a], p.pad[a]
     return [
         f"{low} = imax({i} * {stride} - {pad}, 0)",
@@ -84,7 +86,8 @@ def _bounds(i: str, low: str, high: str, size: str, a: int, p: Any) -> list[str]
     ]
 
 
-def _divided(p: Any, value: str) -> str:
+def divided(p: Any, value: str) -> str:
+    """What becomes of a window's sum, from its bounds."""
     if p.mode == "sum":
         return value
     if p.inside:
@@ -108,7 +111,7 @@ def _gather(p: Any) -> list[str]:
     start = f"value = {p.dtype}(0)"
     if p.name == "pool":
         body = [start, *_taps(p, [f"value = value + {x}"])]
-        return _windows(p, [*body, f"{place} = {_divided(p, 'value')}"])
+        return _windows(p, [*body, f"{place} = {divided(p, 'value')}"])
     add = f"value = value + select({x} == best, {c}, {p.dtype}(0))"
     return _windows(p, [f"best = {y}", start, *_taps(p, [add]), f"{place} = value"])
 
@@ -116,7 +119,7 @@ def _gather(p: Any) -> list[str]:
 def _scatter(p: Any) -> list[str]:
     place = "out[(plane * height + {r}) * width + {s}]"
     g = _element(p, "g", "i", "j")
-    given = f"given = {_divided(p, g) if p.name == 'pool_grad' else g}"
+    given = f"given = {divided(p, g) if p.name == 'pool_grad' else g}"
     value, start = "given", [given]
     if p.name == "pool_max_grad":
         start.append(f"best = {_element(p, 'y', 'i', 'j')}")

@@ -148,6 +148,156 @@ def products():
     np.testing.assert_allclose(w.get_value(), D - 0.5 * left.T @ right, 1e-12)
 
 
+def convolved(shape, filters, dtype="float64", parts=None, **options):
+    """A convolution and both gradients of something that isn't linear in it."""
+    x, w = (rng.uniform(-1, 1, s).astype(dtype) for s in (shape, filters))
+
+    def build(x, w):
+        conv = T.nnet.conv2d if x.ndim == 4 else T.nnet.conv3d
+        y = conv(x, w, **options)
+        return [y, *T.grad((y * y * y).sum(), [x, w])]
+
+    f = compare(build, x, w, tolerance=1e-4 if dtype == "float32" else 1e-11)
+    found = [len(a.launches) for a in _actions(f) if a.step.routine == "implicit"]
+    assert found == [1, 1, 1] if parts is None else max(found) == parts, found
+
+
+def _actions(f):
+    (bound,) = f._program.bound.values()
+    return bound.linked.actions
+
+
+def convolutions():
+    convolved((2, 2, 4, 5), (4, 2, 3, 2), "float32")
+    convolved((1, 3, 5, 4), (5, 3, 3, 3), border_mode=(1, 2), subsample=(2, 1))
+    convolved((2, 4, 5, 3), (8, 1, 2, 2), num_groups=4, border_mode="full")
+    convolved((1, 2, 6, 6), (4, 2, 2, 3), filter_dilation=(2, 1), border_mode="half")
+    convolved((1, 1, 3, 3, 3), (4, 1, 2, 2, 2), subsample=(1, 2, 1))
+    empty = np.zeros((0, 1, 3, 3)), rng.uniform(-1, 1, (4, 1, 2, 2))
+    compare(lambda x, w: [T.nnet.conv2d(x, w), T.grad(T.nnet.conv2d(x, w).sum(), w)], *empty)
+    x, w = (rng.uniform(-1, 1, s) for s in ((2, 6, 4, 2), (4, 3, 2, 2)))
+    compare(lambda x, w: T.nnet.conv2d(x.transpose(0, 3, 1, 2)[:, ::-1, 1:], w[:, 1:]), x, w)
+
+
+def convolutions_of_few_rows():
+    """Depthwise ones, and those with a filter or a channel alone."""
+    convolved((2, 3, 4, 4), (6, 1, 2, 3), "float32", num_groups=3, border_mode="half")
+    convolved((2, 3, 5, 4), (3, 1, 2, 2), num_groups=3, subsample=(2, 1))
+    convolved((2, 1, 3, 3), (1, 1, 2, 2))
+
+
+def gradients_of_filters_by_several_blocks():
+    """What blocks found is added in order: the same bits every time."""
+    convolved((2, 1, 6, 7), (4, 1, 1, 2), parts=2)
+    x, g = rng.uniform(-1, 1, (2, 1, 6, 7)), rng.uniform(-1, 1, (2, 4, 6, 6))
+    a, b = inputs_for([x, g])
+    y = T.nnet.conv2d(a, w := T.dtensor4("w"))
+    f = graphc.function([a, b, w], T.grad((y * b).sum(), w), target="cuda")
+    one = rng.uniform(-1, 1, (4, 1, 1, 2))
+    np.testing.assert_array_equal(f(x, g, one), f(x, g, one))
+
+
+def convolutions_of_parts():
+    """Batches that a symbolic index picks, and convolutions in the steps of a loop."""
+    data = graphc.shared(rng.uniform(-1, 1, (4, 1, 4, 4)), name="data")
+    i, w = T.lscalar("i"), rng.uniform(-1, 1, (4, 1, 2, 2))
+    batch = data[i * 2 : i * 2 + 2]
+    filters = graphc.shared(w.copy(), name="filters")
+    y = T.signal.pool.pool_2d(T.nnet.conv2d(batch, filters[i : i + 2]), (2, 2), False)
+    outputs = [y, T.grad((y**2).sum(), filters)]
+    device, plain = (
+        graphc.function([i], outputs, **options) for options in ({"target": "cuda"},
+                                                                 {"mode": "numpy"})
+    )  # fmt: skip
+    for k in range(2):
+        for a, b in zip(device(k), plain(k)):
+            np.testing.assert_allclose(a, b, 1e-11)
+
+    def smoothed(x, w):
+        def step(state, w):
+            return T.tanh(T.nnet.conv2d(state, w, border_mode=(1, 0)))[:, :, 1:]
+
+        states, _ = graphc.scan(step, outputs_info=x, non_sequences=w, n_steps=40)
+        return states[-1]
+
+    f = compare(smoothed, data.get_value()[:1, :, :3, :1], w[:1, :, :, :1], tolerance=1e-9)
+    assert "loop" in {step.routine for step in f.plan.steps}
+
+
+def pooling():
+    modes = ("max", "sum", "average_inc_pad", "average_exc_pad")
+    ways = (((2, 2), True, None, (0, 0)), ((2, 3), False, None, (0, 0)),
+            ((3, 2), True, (1, 2), (1, 1)), ((2, 2), False, (1, 3), (0, 0)))  # fmt: skip
+    x = rng.randint(-3, 3, (2, 2, 5, 4)).astype("float64")  # windows have several largest
+
+    def build(x):
+        made = [T.signal.pool.pool_2d(x, *way, mode) for way in ways for mode in modes]
+        return made + [T.grad((y**3).sum(), x) for y in made]
+
+    compare(build, x)
+    x[1, 0, 2, 1] = np.nan
+    y = T.signal.pool.pool_2d
+
+    def turned(x):
+        images = x.transpose(0, 1, 3, 2)[:, :, ::-1]
+        largest = y(images, (2, 2), True)
+        again = T.grad((T.grad(largest.sum(), x) * x).sum(), x)
+        return [largest, y(images, (3, 3), False, (2, 2), mode="sum"), again]
+
+    compare(turned, x.astype("float32"))
+
+
+def lenet():
+    """A step of training, with its convolutions, pooling and dense layers, as in NumPy mode."""
+    x, t = T.ftensor4("x"), T.lvector("t")
+    images, labels = rng.uniform(-1, 1, (2, 1, 7, 7)).astype("float32"), np.array([2, 0])
+    shapes = ((4, 1, 3, 3), (4,), (5, 4, 2, 2), (5,), (5, 3), (3,), (3, 3), (3,))
+    start = [rng.uniform(-0.5, 0.5, s).astype("float32") for s in shapes]
+    found = {}
+    for name, options in {"cuda": {"target": "cuda"}, "numpy": {"mode": "numpy"}}.items():
+        weights = [graphc.shared(w, name=f"w{k}") for k, w in enumerate(start)]
+        h = x
+        for w, b in (weights[:2], weights[2:4]):
+            h = T.tanh(T.nnet.conv2d(h, w) + b.dimshuffle("x", 0, "x", "x"))
+            h = T.signal.pool.pool_2d(h, (2, 2), False)
+        h = T.tanh(T.dot(h.flatten(2), weights[4]) + weights[5])
+        p = T.nnet.softmax(T.dot(h, weights[6]) + weights[7])
+        loss = T.nnet.categorical_crossentropy(p, t).mean()
+        updates = [(w, w - 0.3 * T.grad(loss, w)) for w in weights]
+        step = graphc.function([x, t], loss, updates=updates, **options)
+        losses = [float(step(images, labels)) for _ in range(2)]
+        found[name] = [np.array(losses), *(w.get_value() for w in weights)]
+        if name == "cuda":
+            assert "host" not in {s.routine for s in step.plan.steps}, step.plan
+    for a, b in zip(found["cuda"], found["numpy"]):
+        np.testing.assert_allclose(a, b, 2e-5, 1e-6)
+    assert found["cuda"][0][-1] < found["cuda"][0][0]
+
+
+def compressed_rows():
+    """Products of sparse with dense matrices, gradients of both, and vectors that are wrong."""
+    data, indices = V[:5], np.array([2, 0, 1, 2, 0])
+    indptr, dense = np.array([0, 1, 1, 4, 5]), rng.uniform(-1, 1, (3, 2))
+
+    def build(data, indices, indptr, dense):
+        a = graphc.sparse.CSR(data, indices, indptr, (4, 3))
+        y = graphc.sparse.dot(a, dense)
+        return [y, graphc.sparse.dot(a, dense[:, 0]), *T.grad((y**2).sum(), [data, dense])]
+
+    f = compare(build, data, indices, indptr, dense, tolerance=1e-12)
+    assert "compressed" in {step.routine for step in f.plan.steps}
+    for wrong, text in (
+        ((data, np.array([2, 0, 1, 3, 0]), indptr), "index 3 is outside an axis of size 3"),
+        ((data, indices, np.array([0, 1, 6, 4, 5])), "indptr has"),
+    ):
+        try:
+            f(*wrong, dense)
+        except graphc.GraphError as error:
+            assert text in str(error), error
+        else:
+            raise AssertionError(text)
+
+
 def host_steps():
     f = compare(lambda a: [T.sort(a * 2, axis=1) + 1, T.nlinalg.det(T.dot(a, a.T))], D)
     assert any("which NumPy does" in note for note in f.plan.notes), f.plan
@@ -230,12 +380,10 @@ def _plan(f, *arrays):
 
 
 def what_is_missing():
-    x, images = T.dvector("x"), T.ftensor4("images")
-    kernels = T.ftensor4("kernels")
+    x = T.dvector("x")
     for inputs, output, text in (
-        ([images, kernels], T.nnet.conv2d(images, kernels), "no convolutions yet"),
-        ([images], T.signal.pool.pool_2d(images, (2, 2)), "no pooling yet"),
         ([x], T.cast(x, "float16") + 1, "no float16 yet"),
+        ([x], T.cast(x, "bfloat16") + 1, "no bfloat16 yet"),
     ):
         try:
             graphc.function(inputs, output, target="cuda")
@@ -295,9 +443,10 @@ def choices():
 
 CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
-    indexing, scatters_repeat, bad_indices, random_numbers, products, host_steps, training,
-    mini_batches, homes_of_shared_variables, configured, what_is_missing,
-    loops, choices,
+    indexing, scatters_repeat, bad_indices, random_numbers, products, convolutions,
+    convolutions_of_parts, convolutions_of_few_rows, gradients_of_filters_by_several_blocks,
+    pooling, lenet, compressed_rows, host_steps, training, mini_batches,
+    homes_of_shared_variables, configured, what_is_missing, loops, choices,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -141,6 +141,21 @@ def test_a_plan_with_steps_of_the_host_is_not_captured(driver):
     assert "transfer out and back: step 1, sort, which NumPy does" in f.plan.notes
 
 
+def test_batches_of_any_size_share_the_kernels_of_convolutions(driver):
+    every_convolution(40)
+    before = dict(driver.sources)
+    every_convolution(41)
+    assert not [text for text in set(driver.sources) - set(before) if "image" in text]
+
+
+def test_convolutions_take_no_memory_but_their_results(driver):
+    x, w = T.ftensor4("x"), T.ftensor4("w")
+    f = cuda_function([x, w], T.nnet.conv2d(x, w))
+    f(np.ones((3, 2, 9, 9), "float32"), np.ones((8, 2, 3, 3), "float32"))
+    assert f.plan.arena_bytes == 0
+    assert [s.routine for s in f.plan.steps] == ["implicit"]
+
+
 # --- PTX, from the real compiler ------------------------------------------------------
 
 
@@ -160,6 +175,30 @@ def every_family():
     ]  # fmt: skip
     f = cuda_function([x, z, i, u, b], outputs)
     f(X, X.astype("float64"), np.array([1, 2]), np.array([3], "uint8"), np.array([4]))
+    every_convolution()
+    data, indices, indptr = T.fvector("data"), T.ivector("indices"), T.lvector("indptr")
+    y = graphc.sparse.dot(graphc.sparse.CSR(data, indices, indptr, (7, 7)), x)
+    f = cuda_function([data, indices, indptr, x], [y, T.grad((y**2).sum(), data)])
+    f(X[0], np.arange(5, dtype="int32"), np.array([0, 1, 2, 3, 4, 5, 5, 5]), X)
+
+
+def every_convolution(images=40):
+    """Functions that need every kernel of convolutions and of pooling."""
+    for dtype, filters, options in (
+        ("float32", (6, 2, 3, 3), {"border_mode": 1}),
+        ("float64", (6, 2, 3, 2), {"subsample": (2, 1), "filter_dilation": (1, 2)}),
+        ("float32", (4, 1, 3, 3), {"num_groups": 2, "border_mode": "half"}),
+    ):
+        x, w = T.tensor4("x", dtype), T.tensor4("w", dtype)
+        y = T.nnet.conv2d(x, w, **options)
+        loss = sum((T.signal.pool.pool_2d(y, (2, 2), whole, mode=mode) ** 2).sum()
+                   for mode, whole in (("max", True), ("average_exc_pad", False)))  # fmt: skip
+        f = cuda_function([x, w], [loss, *T.grad(loss, [x, w])])
+        f(np.ones((images, 2, 12, 11), dtype), np.ones(filters, dtype))
+    x, w = T.dtensor5("x"), T.dtensor5("w")
+    y = T.nnet.conv3d(x, w, subsample=(1, 2, 1))
+    f = cuda_function([x, w], [y, *T.grad((y**2).sum(), [x, w])])
+    f(np.ones((2, 3, 4, 5, 4)), np.ones((7, 3, 2, 2, 2)))
 
 
 @pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")

@@ -133,6 +133,8 @@ class CudaBound:
         about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
         if about in self.plan.guards:
             raise RuntimeError("a size changed while the plan ran")
+        if step.routine == "compressed":  # its codes say what is wrong, as the CPU's records do
+            record = np.array([code, *record[:2]])
         raise self.program.failed(about, record)
 
     # --- steps of the host ------------------------------------------------------------

@@ -15,11 +15,12 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import kernels
+from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
-from graphc.runtime.cuda.emit import BLOCKS, Emitted, Part, emit, steps_of
+from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
+from graphc.runtime.cuda.shapes import Shape
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
@@ -45,6 +46,7 @@ class Action:
     step: Step
     launches: list[Launch] = field(default_factory=list)
     loop: Loop | None = None
+    room: int = 0  # bytes of the work area
 
     @property
     def on_host(self) -> bool:
@@ -87,7 +89,7 @@ class Linked:
         plan, allocate = self.plan, self.driver.allocate
         self.block = allocate(8 * max(words, 1))
         self.arena = allocate(plan.arena_bytes)
-        self.work = allocate(max((self._room(a) for a in self.actions), default=0))
+        self.work = allocate(max((a.room for a in self.actions), default=0))
         self.inputs, self.outputs = [], []
         if self.outer is None:  # a loop says where its body's arguments and results lie
             self.inputs = [allocate(v.type.nbytes) for v in plan.inputs]
@@ -190,13 +192,18 @@ class Linked:
             return self._kernel(step)
         if step.routine == "gemm":
             return self._product(step)
+        if step.routine == "implicit":
+            found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
+            return self._shaped(step, found, room)
+        if step.routine in ("pooling", "compressed"):
+            shapes = (pooling if step.routine == "pooling" else compressed).shapes
+            return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
         if step.routine in kernels.SINGLE:
             source = kernels.SINGLE[step.routine]
             step.source = source
             return Action(step, [self._launch(source, step.routine, 1, 1, 1)])
         raise TargetError(
-            f"the CUDA target has no {MISSING.get(step.routine, step.routine)} yet: step {number}, "
-            f"{step.label}",
+            f"the CUDA target has no {step.routine} yet: step {number}, {step.label}",
             "compile this function with target='cpu'",
             step.nodes[-1].where if step.nodes else (),
         )
@@ -219,7 +226,9 @@ class Linked:
                 self._launch(part.source, step.label, grid, self.driver.threads, parts)
             )
         step.source = "\n\n".join(part.source for part in emitted.parts)
-        step.served = (emitted, prod(extents[k] for k in _inner(kernel)), parts)
+        step.served = emitted
+        inner = prod(extents[k] for k in _inner(kernel))
+        action.room = (emitted.cells + emitted.rows * inner) * parts * CELL
         return action
 
     def _grid(self, part: Part, extents: list[int]) -> int:
@@ -228,13 +237,12 @@ class Linked:
             count = -(-count // self.driver.threads)
         return 1 if part.single else max(1, min(count, self.driver.blocks, BLOCKS))
 
-    def _room(self, action: Action) -> int:
-        """Bytes of the work area that a step wants."""
-        served = action.step.served
-        if action.step.routine != "kernel" or served is None:
-            return 0
-        emitted: Emitted = served[0]
-        return (emitted.cells + emitted.rows * int(served[1])) * int(served[2]) * CELL
+    def _shaped(self, step: Step, shapes: list[Shape], room: int = 0) -> Action:
+        step.source = "\n\n".join(shape.source for shape in shapes)
+        launches = [
+            self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes
+        ]
+        return Action(step, launches, room=room)
 
     def _product(self, step: Step) -> Action:
         m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
