@@ -40,6 +40,8 @@ class Options:
         Whether every step is timed.
     target : {"cpu", "cuda"}
         Where compiled functions run.
+    device_outputs : tuple of bool
+        Per output, whether it stays on the device.
     """
 
     mode: str
@@ -49,6 +51,7 @@ class Options:
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
     target: str = "cpu"
+    device_outputs: tuple[bool, ...] = ()
 
 
 class Program(Protocol):

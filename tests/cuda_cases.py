@@ -8,6 +8,7 @@ import sys
 import traceback
 import warnings
 
+import cuda_array_cases
 import numpy as np
 
 import graphc
@@ -297,7 +298,7 @@ CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
     indexing, scatters_repeat, bad_indices, random_numbers, products, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, what_is_missing,
-    loops, choices,
+    loops, choices, *cuda_array_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import numpy as np
 class FakeMemory:
     """Bytes of the host at an address of their own, which only count."""
 
-    def __init__(self, driver, size):
+    def __init__(self, driver, size, address=None):
         self.driver, self.size = driver, size
-        self.address = driver.next_address
-        driver.next_address += max(size, 1) + 4096
+        self.address = driver.next_address if address is None else address
+        if address is None:
+            driver.next_address += -(-max(size, 1) // 4096) * 4096
         self.bytes = np.zeros(size, np.uint8)
+        driver.memories.append(self)
 
     def write(self, array, offset=0):
         self.driver.calls.append(("write", self.address + offset, array.nbytes))
@@ -24,11 +26,12 @@ class FakeMemory:
 class FakeDriver:
     """See `graphc.runtime.cuda.driver.Driver`."""
 
-    name, threads, blocks = "a recording", 256, 1024
+    name, ordinal, threads, blocks = "a recording", 0, 256, 1024
 
     def __init__(self, capturing=True):
         self.calls, self.sources, self.next_address = [], {}, 1 << 20
-        self.allocated, self.capturing = [], capturing
+        self.allocated, self.capturing, self.places = [], capturing, {}
+        self.memories = []
 
     def allocate(self, size):
         self.allocated.append(size)
@@ -53,6 +56,21 @@ class FakeDriver:
         del self.calls[before:]
         self.calls.append(("capture", len(graph)))
         return lambda: self.calls.append(("replay", len(graph)))
+
+    def adopt(self, address, size, owner):
+        return FakeMemory(self, size, address)
+
+    def device_of(self, address):
+        return self.places.get(address)
+
+    def wait_for(self, stream):
+        self.calls.append(("wait", stream))
+
+    def read_dlpack(self, value):
+        return value.described
+
+    def export(self, array, **options):
+        return "capsule", array.address, options
 
     def launches(self):
         return [c for c in self.calls if c[0] == "launch"]

@@ -82,6 +82,24 @@ def kernel(block, work, error, step, parts):
         target[at] = source[at]
 """
 
+# An array of `parts` axes from word 1's address to that of word 0, in C order: word 2 is its
+# number of elements, word 3 the bytes of each; the words after them are sizes and strides.
+COMPACT = """\
+def kernel(block, work, error, step, parts):
+    target, source = write_uint8(block, 0), read_uint8(block, 1)
+    count, item = word(block, 2), word(block, 3)
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, count, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        rest, place = at, int64(0)
+        for k in range(parts):
+            axis = parts - 1 - k
+            size = word(block, 4 + 2 * axis)
+            place = place + rest % size * word(block, 5 + 2 * axis)
+            rest = rest // size
+        for byte in range(item):
+            target[at * item + byte] = source[place + byte]
+"""
+
 # Writes the addresses of step `parts` of a loop into its body's blocks; the words are those that
 # `graphc.passes.loop_plan.loop_step` says, 10 before the pointers and 7 for each of these.
 ADVANCE = """\

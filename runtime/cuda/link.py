@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core import dtypes
 from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
@@ -60,8 +59,8 @@ class Linked:
         What is done for each step.
     shared : list of SharedVariable
         Those that steps read or overwrite.
-    transfers : list of str
-        What goes between host and device in every call, for people.
+    inputs, outputs : list of Memory
+        Where arguments and results of the call lie; whoever calls says it before `place`.
     """
 
     def __init__(
@@ -81,20 +80,15 @@ class Linked:
         self.shared: list[SharedVariable] = []
         self._allocate(total)
         self._known: tuple[int, ...] | None = None
-        self.transfers = self._transfers()
 
     def _allocate(self, words: int) -> None:
         plan, allocate = self.plan, self.driver.allocate
         self.block = allocate(8 * max(words, 1))
         self.arena = allocate(plan.arena_bytes)
         self.work = allocate(max((self._room(a) for a in self.actions), default=0))
-        self.inputs, self.outputs = [], []
-        if self.outer is None:  # a loop says where its body's arguments and results lie
-            self.inputs = [allocate(v.type.nbytes) for v in plan.inputs]
-            self.outputs = [
-                allocate(prod(shape) * dtypes.numpy_dtype(dtype).itemsize)
-                for dtype, shape in plan.outputs
-            ]
+        # A call says where its arguments and results lie, a loop where its body's do.
+        self.inputs: list[Memory] = []
+        self.outputs: list[Memory] = []
         self.constants: dict[int, tuple[Array, Memory]] = {}
         self.input_words: Moved = {}
         self.output_words: Moved = {}
@@ -122,18 +116,14 @@ class Linked:
             memory.write(array)
             self.constants[id(owner)] = (owner, memory)
 
-    def _transfers(self) -> list[str]:
-        found = [f"in: {v.name or f'input {k}'}" for k, v in enumerate(self.plan.inputs)]
-        found += [f"out: output {k}" for k in range(len(self.plan.outputs))]
-        found += [f"out and back: step {k}, {a.step.label}, which NumPy does"
-                  for k, a in enumerate(self.actions) if a.on_host]  # fmt: skip
-        return found
-
     # --- words ------------------------------------------------------------------------
 
     def place(self) -> None:
         """Bring shared variables to the device, and write all words where an address changed."""
-        addresses = tuple(self.homes.address(v.storage) for v in self.shared)
+        addresses = (
+            *(self.homes.address(v.storage) for v in self.shared),
+            *(memory.address for memory in (*self.inputs, *self.outputs)),
+        )
         if addresses == self._known:
             return
         self._known = addresses
