@@ -39,7 +39,15 @@ class CudaKernel:
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """The PTX of all parts for a compute capability; no device is needed."""
-        return "\n".join(compile_ptx(text, capability) for text in self.sources)
+        from graphc.runtime.cuda.store import ptx_of
+
+        return "\n".join(ptx_of(text, capability) for text in self.sources)
+
+    def cubin(self, capability: tuple[int, int]) -> list[bytes]:
+        """The machine code of each part, an ELF file; no device is needed."""
+        from graphc.runtime.cuda.store import cubin_of
+
+        return [cubin_of(text, capability) for text in self.sources]
 
 
 def compile_ptx(source: str, capability: tuple[int, int]) -> str:
