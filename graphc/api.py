@@ -112,6 +112,8 @@ def function(
         borrow_inputs=tuple(p.borrow for p in parameters for _ in p.parts),
         borrow_outputs=(*borrow, *(False for _ in states)),
         device_outputs=(*device, *(False for _ in states)),
+        cuda_products=config.cuda_products,
+        cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),
     )
     declaration = Declaration(

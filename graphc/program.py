@@ -42,6 +42,10 @@ class Options:
         Where compiled functions run.
     device_outputs : tuple of bool
         Per output, whether it stays on the device.
+    cuda_products : {"float32", "tf32", "bfloat16"}
+        To what factors of float32 products are rounded on the device.
+    cuda_graphs : bool
+        Whether plans are captured as CUDA graphs where that can be done.
     """
 
     mode: str
@@ -52,6 +56,8 @@ class Options:
     profile: bool = False
     target: str = "cpu"
     device_outputs: tuple[bool, ...] = ()
+    cuda_products: str = "float32"
+    cuda_graphs: bool = False
 
 
 class Program(Protocol):

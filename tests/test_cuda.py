@@ -77,7 +77,9 @@ def test_a_call_copies_arguments_in_and_results_out_and_nothing_between(driver):
     assert copies == [record, argument, record, results]
     assert kinds == ["write", "write", *["launch"] * kinds.count("launch"), "read", "read"]
     assert f.plan.notes == [
-        "device: a recording", "transfer in: x", "transfer out: output 0",
+        "device: a recording",
+        "product 7x5 @ 5x7: a kernel with tiles, no cuBLAS: a recording has none",
+        "transfer in: x", "transfer out: output 0",
     ]  # fmt: skip
 
 
@@ -261,7 +263,8 @@ def test_kernels_compile_to_ptx(driver, capability):
 
     every_family()
     assert len(driver.sources) > 20
-    fixed = {kernels.COPY, kernels.COMPACT, *kernels.SINGLE.values(), *kernels.OF_LOOPS.values()}
+    tables = kernels.ADDED_PRODUCTS, kernels.SINGLE, kernels.OF_LOOPS
+    fixed = {kernels.COPY, kernels.COMPACT, *(text for t in tables for text in t.values())}
     for source in (*driver.sources, *(fixed - set(driver.sources))):
         text = compile_ptx(source, capability)
         assert f".target sm_{capability[0]}{capability[1]}" in text and ".entry" in text, source

@@ -44,15 +44,20 @@ class CudaBound:
     ) -> None:
         self.plan, self.program = plan, program
         self.driver = current_driver()
-        self.linked = Linked(plan, self.driver, homes_of(self.driver))
+        options = program.options
+        self.linked = Linked(
+            plan, self.driver, homes_of(self.driver), products=options.cuda_products
+        )
         self.stale = False
         self.lines: dict[Any, Any] = {}
         self.clock = DeviceClock(plan) if timed else None
         self.replay: Any = None
+        self.captured: tuple[int, ...] = ()
         self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
         self.notes = [*plan.notes, f"device: {self.driver.name}"]
-        options = program.options
+        self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
         self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
+        self.captures, self.calls = options.cuda_graphs and not timed, 0
         self.kinds: Any = None
 
     def retire(self) -> None:
@@ -80,7 +85,12 @@ class CudaBound:
         linked.error.write(np.zeros(RECORD_WORDS, "int64"))
         self.borders.take(arrays)
         linked.place()
+        if self.replay is not None and self.captured != linked.product_addresses():
+            self.replay, self.captures = None, True
+        if self.captures and self.calls and self.replay is None:  # now all kernels are loaded
+            self.captures = self.capture()
         self._steps()
+        self.calls += 1
         self._raise_failure()
         results = self.borders.results()
         for variable, value, place in self.plan.moved:
@@ -110,11 +120,13 @@ class CudaBound:
     def capture(self) -> bool:
         """Let later calls replay one CUDA graph; whether that could be had.
 
-        A plan with loops or steps of the host has none. Words are placed first: a graph's
-        launches read them from the device, so that it stays right when an address changes.
+        A plan with loops or steps of the host has none. Kernels read addresses from the device,
+        so that a graph stays right when one changes; calls of cuBLAS hold them, and then it is
+        captured again.
         """
         if self.hosts or any(s.routine == "loop" for _, s in self.plan.all_steps()):
             return False
+        self.captured = self.linked.product_addresses()
         numbers = range(len(self.linked.actions))
         self.replay = self.driver.capture(
             lambda: [self.linked.run_device(k) for k in numbers] and None

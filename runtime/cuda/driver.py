@@ -16,6 +16,7 @@ import numpy as np
 
 from graphc.core.errors import TargetError
 from graphc.core.node import Array
+from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
 INSTALL = "pip install 'graphc[cuda12]' or 'graphc[cuda13]', as the driver's version says"
@@ -42,10 +43,12 @@ class Driver(Protocol):
     name : of the device, for people.
     ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
+    lacks_products : why there is no library for matrix products; None where there is.
     """
 
     name: str
     ordinal: int
+    lacks_products: str | None
     threads: int
     blocks: int
 
@@ -57,6 +60,9 @@ class Driver(Protocol):
 
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         """Run a kernel after what was launched before; nobody waits."""
+
+    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
+        """A matrix product by the library, after what was launched before; nobody waits."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""
@@ -124,6 +130,8 @@ class NumbaDriver:
         self.threads, self.blocks = (4, 3) if simulated else (256, 1024)
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
+        self.lacks_products = "the simulator has none" if simulated else library()
+        self._cublas: Any = None
         self.ordinal = 0 if simulated else int(cuda.get_current_device().id)
         self._kernels: dict[str, Any] = {}
         if not simulated:  # grids are as large as the work; Numba would warn of small ones
@@ -162,6 +170,12 @@ class NumbaDriver:
             kernel[grid, threads](*arguments)
         finally:
             sys.setswitchinterval(before)
+
+    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
+        if self._cublas is None:
+            self._workspace = self.allocate(WORKSPACE)
+            self._cublas = Cublas(int(self.stream.handle.value or 0), self._workspace.address)
+        self._cublas.multiply(gemm, a, b, c)
 
     def synchronize(self) -> None:
         if self.stream:

@@ -43,6 +43,23 @@ def kernel(block, work, error, step, parts):
         c[row * c_row + column] = value
 """
 
+# A product that a library left in the work area, `parts` elements, to where a product belongs.
+ADD_PRODUCT = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    total, c = at_{dtype}(work), write_{dtype}(block, 2)
+    n, c_row = word(block, 4), word(block, 10)
+    alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, parts, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        value = alpha * total[at]
+        place = at // n * c_row + at % n
+        if beta != {dtype}(0):
+            value = value + beta * c[place]
+        c[place] = value
+"""
+
 OFFSET = """\
 def kernel(block, work, error, step, parts):
     if stopped(error, step):
@@ -150,3 +167,5 @@ OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps o
 """Sources of kernels of one thread that loops need."""
 
 PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}
+
+ADDED_PRODUCTS = {dtype: ADD_PRODUCT.format(dtype=dtype) for dtype in ("float32", "float64")}

@@ -19,6 +19,7 @@ from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Emitted, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
+from graphc.runtime.cuda.products import Gemm, gemm_of
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
@@ -44,6 +45,7 @@ class Action:
     step: Step
     launches: list[Launch] = field(default_factory=list)
     loop: Loop | None = None
+    product: Gemm | None = None
 
     @property
     def on_host(self) -> bool:
@@ -64,9 +66,12 @@ class Linked:
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None
-    ) -> None:
+        self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None,
+        products: str = "float32",
+    ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
+        self.products = outer.products if outer is not None else products
+        self.served: list[str] = []
         self.known_steps: list[Step] = outer.known_steps if outer is not None else []
         self.first = len(self.known_steps)  # the number of the plan's first step among all
         self.known_steps += plan.steps
@@ -86,6 +91,8 @@ class Linked:
         self.block = allocate(8 * max(words, 1))
         self.arena = allocate(plan.arena_bytes)
         self.work = allocate(max((self._room(a) for a in self.actions), default=0))
+        self.work_word = allocate(8)
+        self.work_word.write(np.array([self.work.address], "int64"))
         # A call says where its arguments and results lie, a loop where its body's do.
         self.inputs: list[Memory] = []
         self.outputs: list[Memory] = []
@@ -115,6 +122,12 @@ class Linked:
             memory = self.driver.allocate(array.nbytes)
             memory.write(array)
             self.constants[id(owner)] = (owner, memory)
+
+    @property
+    def all_served(self) -> list[str]:
+        """By what products are served, for people; those in loops, too."""
+        inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
+        return [*self.served, *(text for found in inner for text in found)]
 
     # --- words ------------------------------------------------------------------------
 
@@ -179,7 +192,7 @@ class Linked:
         if step.routine == "kernel":
             return self._kernel(step)
         if step.routine == "gemm":
-            return self._product(step)
+            return self._product(number, step)
         if step.routine in kernels.SINGLE:
             source = kernels.SINGLE[step.routine]
             step.source = source
@@ -220,14 +233,24 @@ class Linked:
 
     def _room(self, action: Action) -> int:
         """Bytes of the work area that a step wants."""
-        served = action.step.served
+        served, product = action.step.served, action.product
+        if product is not None and product.apart:
+            return product.m * product.n * np.dtype(product.dtype).itemsize
         if action.step.routine != "kernel" or served is None:
             return 0
         emitted: Emitted = served[0]
         return (emitted.cells + emitted.rows * int(served[1])) * int(served[2]) * CELL
 
-    def _product(self, step: Step) -> Action:
+    def _product(self, number: int, step: Step) -> Action:
         m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
+        found: Gemm | str | None = self.driver.lacks_products
+        if found is None and m and n:
+            found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
+                            self.known_steps)  # fmt: skip
+        if isinstance(found, Gemm):
+            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
+            return self._library_product(step, found)
+        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
         dtype = step.nodes[-1].dtype
         source = kernels.PRODUCTS[dtype]
         step.source = source
@@ -236,6 +259,36 @@ class Linked:
         if grid == 0:
             return Action(step)
         return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+
+    def _library_product(self, step: Step, gemm: Gemm) -> Action:
+        """A call of cuBLAS, and where its result is added with care the kernel for that."""
+        action = Action(step, product=gemm)
+        if gemm.apart:
+            source = kernels.ADDED_PRODUCTS[gemm.dtype]
+            step.source, parts, threads = source, gemm.m * gemm.n, self.driver.threads
+            grid = min(-(-parts // threads), self.driver.blocks)
+            action.launches.append(self._launch(source, step.label, grid, threads, parts))
+        return action
+
+    def _multiply(self, number: int, gemm: Gemm) -> None:
+        first = self.starts[number]
+        if gemm.indirect:  # the words on the device, which other kernels write
+            places = [self.block.address + 8 * (first + w) for w in range(3)]
+            result = self.work_word.address
+        else:
+            places = [int(w) for w in self.words[first : first + 3]]
+            result = self.work.address
+        target = result if gemm.apart else places[2]
+        self.driver.multiply(gemm, places[1], places[0], target)
+
+    def product_addresses(self) -> tuple[int, ...]:
+        """The addresses that calls of the library hold, not reading them from the device."""
+        return tuple(
+            int(w)
+            for start, action in zip(self.starts, self.actions)
+            if action.product is not None and not action.product.indirect
+            for w in self.words[start : start + 3]
+        )
 
     def all_functions(self) -> Iterator[tuple[Step, CudaKernel | None]]:
         """All steps with what they launch."""
@@ -248,6 +301,8 @@ class Linked:
     def run_device(self, number: int) -> None:
         """Put a step's work on the device's stream."""
         action = self.actions[number]
+        if action.product is not None:
+            self._multiply(number, action.product)
         for launch in action.launches:
             self.launch(number, launch, launch.parts)
         if action.loop is not None:
