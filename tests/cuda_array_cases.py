@@ -181,7 +181,7 @@ def training_with_arrays_that_stay():
             batch = [np.asarray(b) for b in batch]
         found.append([float(v) for v in [step(*batch) for _ in range(4)]])
         if "target" in options:
-            assert step.plan.notes == ["device: " + current_driver().name]
+            assert not any(note.startswith("transfer") for note in step.plan.notes)
     np.testing.assert_allclose(*found, 1e-5)
     assert found[0][-1] < found[0][0]
 

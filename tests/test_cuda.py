@@ -259,7 +259,7 @@ def every_family():
 @pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_kernels_compile_to_ptx(driver, capability):
-    from graphc.runtime.cuda.source import compile_ptx
+    from graphc.runtime.cuda.ptx import compile_ptx
 
     every_family()
     assert len(driver.sources) > 20

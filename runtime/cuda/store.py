@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from graphc.runtime import cache as disk
-from graphc.runtime.cuda.source import compile_ptx
+from graphc.runtime.cuda.ptx import compile_ptx
 
 COMPILERS = ("numba", "numba-cuda", "llvmlite", "nvidia-nvvm", "nvidia-cuda-nvcc-cu12",
              "nvidia-nvjitlink", "nvidia-nvjitlink-cu12")  # fmt: skip
