@@ -34,6 +34,7 @@ from graphc.passes.autodiff import Lop, grad
 from graphc.passes.jacobians import hessian, jacobian
 from graphc.passes.tangents import Rop
 from graphc.repeated import each, loop
+from graphc.runtime.cuda.arrays import DeviceArray
 from graphc.sharing import _asarray, shared  # noqa: F401  (a name that Theano has)
 from graphc.subgraphs import OpFromGraph, elementwise
 
@@ -45,8 +46,8 @@ _LATER = (
 __getattr__ = _lookup("graphc", globals(), _LATER)
 
 __all__ = [
-    "BFLOAT16", "Constant", "Function", "Graph", "GraphError", "In", "Lop", "Op", "OpFromGraph",
-    "Out", "Apply", "Mode", "gof", "printing", "scalar",
+    "BFLOAT16", "Constant", "DeviceArray", "Function", "Graph", "GraphError", "In", "Lop", "Op",
+    "OpFromGraph", "Out", "Apply", "Mode", "gof", "printing", "scalar",
     "Rop", "SharedVariable", "TensorType", "Variable", "as_op", "clone", "compile", "config",
     "dprint", "elementwise", "function", "grad", "gradient", "hessian", "initial", "jacobian",
     "optim", "data", "estimators", "nn", "pictures",

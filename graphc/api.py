@@ -41,7 +41,7 @@ def function(
         What the function takes, by position or by name.
     outputs : variable, list, dict, or None
         What it returns: one array, a list, a dict, or None. `Out` marks what may share
-        memory.
+        memory, and what stays on a device.
     mode : {'native', 'numpy'}, optional
         Compiled, or interpreted with NumPy; ``config.mode`` by default.
     updates : dict or list of pairs, optional
@@ -85,7 +85,7 @@ def function(
     (14.0, 6.0)
     """
     parameters, states = _read_inputs(inputs, downcast_policy(allow_input_downcast))
-    structure, found, borrow = _read_outputs(outputs)
+    structure, found, borrow, device = _read_outputs(outputs)
     results, packed = flat(found), any(isinstance(v, Packed) for v in found)
     explicit = read_updates(updates)
     replace = read_givens(givens, rebuild_strict)
@@ -97,13 +97,23 @@ def function(
     _check_leaves(graph, name)
     _check_unused(parameters, graph, states, on_unused_input or config.on_unused_input)
     chosen = read_mode(mode)
+    runs_on = read_target(target, chosen)
+    if any(device) and runs_on != "cuda":
+        raise ArgumentError(
+            "function: Out(device=True) is for functions of the target 'cuda', and this one is "
+            f"for {runs_on!r}" + (" in mode 'numpy'" if chosen == "numpy" else ""),
+            "add target='cuda', or leave out device=True", user_frames(),
+        )  # fmt: skip
     options = Options(
         mode=chosen,
-        target=read_target(target, chosen),
+        target=runs_on,
         name=name,
         returns="list" if states or packed else {"one": "one", None: "none"}.get(structure, "list"),
         borrow_inputs=tuple(p.borrow for p in parameters for _ in p.parts),
         borrow_outputs=(*borrow, *(False for _ in states)),
+        device_outputs=(*device, *(False for _ in states)),
+        cuda_products=config.cuda_products,
+        cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),
     )
     declaration = Declaration(
@@ -140,10 +150,11 @@ def _read_inputs(inputs: Any, downcast: bool | None) -> tuple[list[Parameter], d
     return parameters, states
 
 
-def _read_outputs(outputs: Any) -> tuple[Any, list[Any], list[bool]]:
-    """The form of the results, the expressions, and which of their parts may be borrowed."""
+def _read_outputs(outputs: Any) -> tuple[Any, list[Any], list[bool], list[bool]]:
+    """The form of the results, the expressions, and of their parts which may be borrowed, and
+    which stay on the device."""
     if outputs is None:
-        return None, [], []
+        return None, [], [], []
     structure: Any = "list"
     entries = outputs
     if isinstance(outputs, Mapping):
@@ -152,6 +163,7 @@ def _read_outputs(outputs: Any) -> tuple[Any, list[Any], list[bool]]:
         structure, entries = "one", [outputs]
     variables: list[Any] = []
     borrow: list[bool] = []
+    device: list[bool] = []
     for k, entry in enumerate(entries):
         variable = entry.variable if isinstance(entry, Out) else entry
         if not isinstance(variable, Variable | Packed):
@@ -163,8 +175,16 @@ def _read_outputs(outputs: Any) -> tuple[Any, list[Any], list[bool]]:
                 user_frames(),
             )
         variables.append(variable)
-        borrow += [isinstance(entry, Out) and entry.borrow] * len(flat([variable]))
-    return structure, variables, borrow
+        parts = len(flat([variable]))
+        borrow += [isinstance(entry, Out) and entry.borrow] * parts
+        stays = isinstance(entry, Out) and entry.device
+        if stays and isinstance(variable, Packed):
+            raise ArgumentError(
+                f"function: output number {k} is sparse, and sparse results don't stay on a device",
+                "leave out device=True", user_frames(),
+            )  # fmt: skip
+        device += [stays] * parts
+    return structure, variables, borrow, device
 
 
 def _check_leaves(graph: Graph, name: str | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.config import config
-from graphc.core.errors import ArgumentError, DTypeError, ShapeError
+from graphc.core.errors import ArgumentError, DTypeError, ShapeError, TargetError
 from graphc.core.graph import Graph
 from graphc.core.node import (
     Array,
@@ -24,6 +24,7 @@ from graphc.core.node import (
 )
 from graphc.core.packed import Packed
 from graphc.ops.convert import as_variable, is_number
+from graphc.runtime.cuda.arrays import lies_on_device
 
 
 class In:
@@ -99,10 +100,14 @@ class Out:
     borrow : bool
         Whether the result may be memory that the function uses itself, which a later
         call may overwrite.
+    device : bool
+        Whether the result stays on the device of a function of the target ``cuda``: it is a
+        `graphc.DeviceArray` then, which other such functions, CuPy, PyTorch and JAX take
+        without a copy.
     """
 
-    def __init__(self, variable: Variable, borrow: bool = False) -> None:
-        self.variable, self.borrow = variable, borrow
+    def __init__(self, variable: Variable, borrow: bool = False, device: bool = False) -> None:
+        self.variable, self.borrow, self.device = variable, borrow, bool(device)
 
     def __repr__(self) -> str:
         return f"Out({describe(self.variable)})"
@@ -134,9 +139,42 @@ class Parameter:
         """The parameter with what it has to know about the graph."""
         return self
 
-    def arrays(self, value: Any) -> list[Array]:
-        """`value` as the arrays of `parts`."""
+    def arrays(self, value: Any, target: str = "cpu") -> list[Any]:
+        """`value` as the arrays of `parts`; one that lies on a device stays there."""
+        if lies_on_device(value):
+            return [self._on_device(value, target)]
         return [self.convert(value)]
+
+    def _on_device(self, value: Any, target: str) -> Any:
+        """An array on a device, as it is; nothing is copied or cast behind the user's back."""
+        if target != "cuda" or isinstance(self.variable, Packed):
+            self._refuse(
+                f"a {type(value).__name__} that lies on a device came, and "
+                + ("sparse matrices are taken from the host only" if target == "cuda"
+                   else "the function runs on the host"),
+                "pass a copy, numpy.asarray(value) or what its library has for that"
+                + ("" if target == "cuda" else "; or compile the function with target='cuda'"),
+                TargetError,
+            )  # fmt: skip
+        from graphc.runtime.cuda import arrays  # asked for, so worth its imports
+        from graphc.runtime.cuda.driver import current_driver
+
+        try:
+            found = arrays.import_array(value, current_driver())
+        except arrays.WrongDevice as error:
+            self._refuse(str(error), "copy it to the function's device first", TargetError)
+        except (ValueError, BufferError, RuntimeError) as error:
+            self._refuse(f"{type(value).__name__} can't be taken from its device: {error}",
+                         "pass one without a mask or gradient", TargetError)  # fmt: skip
+        given = dtypes.name_of(found.dtype)
+        if given != self.variable.dtype:
+            self._refuse(
+                f"it is declared {self.variable.type} and an array of dtype {given} on a device "
+                "came, which is not cast",
+                f"cast it there to {self.variable.dtype}, or declare the input {given}",
+            )
+        self._check_shape(found)
+        return found
 
     def convert(self, value: Any) -> Any:
         """`value` as an array of the declared dtype and rank, or an error that says why not."""
@@ -183,7 +221,7 @@ class Parameter:
             )
         return array
 
-    def _check_shape(self, array: Array) -> None:
+    def _check_shape(self, array: Any) -> None:
         declared = self.variable.type
         if array.ndim != declared.ndim:
             self._refuse(
@@ -225,7 +263,9 @@ class PackedParameter(Parameter):
         packed: Any = self.variable
         return replace(self, flexible=packed.may_lengthen(graph.roots))
 
-    def arrays(self, value: Any) -> list[Array]:
+    def arrays(self, value: Any, target: str = "cpu") -> list[Any]:
+        if lies_on_device(value):
+            self._on_device(value, target)
         packed: Any = self.variable
         found = packed.take_apart(value, f"input {self.label}")
         if self.flexible:

@@ -118,7 +118,7 @@ class Function:
 
     def _arrange(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Array]:
         """Arguments and defaults as arrays, in the order of the inputs."""
-        parameters = self._declaration.parameters
+        parameters, target = self._declaration.parameters, self._declaration.options.target
         if len(args) > len(parameters):
             raise ArgumentError(
                 f"{self._label} takes {len(parameters)} arguments "
@@ -129,9 +129,9 @@ class Function:
         arrays = []
         for k, parameter in enumerate(parameters):
             if k < len(args):
-                arrays += parameter.arrays(args[k])
+                arrays += parameter.arrays(args[k], target)
             elif k in named:
-                arrays += parameter.arrays(named[k])
+                arrays += parameter.arrays(named[k], target)
             elif parameter.default is not None:
                 arrays += parameter.arrays(parameter.default.array)
             else:

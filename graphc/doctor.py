@@ -23,7 +23,7 @@ from graphc.core.plan import size_text
 
 NEEDED = ("numpy", "numba", "llvmlite", "scipy", "networkx", "platformdirs")
 EXTRA = ("scikit-learn", "tqdm", "matplotlib", "safetensors", "pillow", "joblib", "tensorboardX",
-         "mpi4py", "numba-cuda")  # fmt: skip
+         "mpi4py", "numba-cuda", "nvmath-python")  # fmt: skip
 FEATURES = ("avx512f", "avx512vl", "avx512bf16", "avx512fp16", "avx2", "fma", "f16c", "avx", "sse2",
             "sve", "neon", "fullfp16", "bf16")  # fmt: skip
 """What graphc's kernels gain most from, of what LLVM calls a processor's features."""

@@ -40,6 +40,12 @@ class Options:
         Whether every step is timed.
     target : {"cpu", "cuda"}
         Where compiled functions run.
+    device_outputs : tuple of bool
+        Per output, whether it stays on the device.
+    cuda_products : {"float32", "tf32", "bfloat16"}
+        To what factors of float32 products are rounded on the device.
+    cuda_graphs : bool
+        Whether plans are captured as CUDA graphs where that can be done.
     """
 
     mode: str
@@ -49,6 +55,9 @@ class Options:
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
     target: str = "cpu"
+    device_outputs: tuple[bool, ...] = ()
+    cuda_products: str = "float32"
+    cuda_graphs: bool = False
 
 
 class Program(Protocol):

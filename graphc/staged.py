@@ -39,7 +39,9 @@ class StagedProgram:
         self.nodes = nodes
         operands = list(dict.fromkeys(v.args[0] for v in nodes))
         self.places = [operands.index(v.args[0]) for v in nodes]
-        first = replace(options, returns="list", borrow_outputs=(), profile=False)
+        first = replace(
+            options, returns="list", borrow_outputs=(), profile=False, device_outputs=()
+        )
         kept = tuple(False for _ in options.borrow_inputs)
         self.first = compiled(
             Graph(graph.inputs, tuple(operands)), replace(first, borrow_inputs=kept)

@@ -4,16 +4,20 @@ The simulator has to be chosen before Numba is imported, so tests run this in a 
 own (``NUMBA_ENABLE_CUDASIM=1``) and read what it says. Each case is compared with NumPy mode.
 """
 
+import ctypes
 import sys
 import traceback
 import warnings
 
+import cuda_array_cases
 import numpy as np
+from cuda_fake import multiply
 
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import BadIndexError, TargetError
 from graphc.random import RandomStream
+from graphc.runtime.cuda.driver import current_driver, use_driver
 
 rng = np.random.RandomState(1)
 A, B = (rng.uniform(-2, 2, (5, 3)).astype("float32") for _ in range(2))
@@ -298,6 +302,53 @@ def compressed_rows():
             raise AssertionError(text)
 
 
+def products_by_a_library():
+    """Everything with products, where these are NumPy's, asked for as cuBLAS is."""
+    driver = current_driver()
+    if not driver.simulated:
+        return  # the other cases are served by the library where it is installed
+
+    class WithLibrary(type(driver)):
+        asked = []
+
+        def multiply(self, gemm, a, b, c):
+            self.asked.append(gemm)
+            multiply(gemm, a, b, c, lambda address, dtype, count: np.frombuffer(
+                (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(address), dtype))
+
+    used = WithLibrary(driver._cuda, simulated=True)
+    used.lacks_products = None
+    use_driver(used)
+    try:
+        for case in (products, training, mini_batches, loops, bad_indices_before_products):
+            case()
+    finally:
+        use_driver(driver)
+    assert {(g.apart, g.indirect) for g in used.asked} == {
+        (False, False), (True, False), (False, True),
+    }  # fmt: skip
+
+
+def bad_indices_before_products():
+    """What is updated by a product stays as it was."""
+    w, x, i = graphc.shared(D[:, :3].copy(), name="w"), T.dmatrix("x"), T.lvector("i")
+    f = graphc.function([x, i], x[i].sum(), updates=[(w, w - T.dot(x.T, x))], target="cuda")
+    start, value = w.get_value(), rng.uniform(-1, 1, (4, 3))
+    f(value, PICKS)
+    np.testing.assert_allclose(w.get_value(), start - value.T @ value, 1e-12)
+    try:
+        f(value, PICKS + 7)
+    except BadIndexError:
+        np.testing.assert_allclose(w.get_value(), start - value.T @ value, 1e-12)
+    else:
+        raise AssertionError("no error")
+    rate = T.dscalar("rate")
+    g = graphc.function([x, rate], updates=[(w, w - rate * T.dot(x.T, x))], target="cuda")
+    w.set_value(start)
+    g(value, 0.5)
+    np.testing.assert_allclose(w.get_value(), start - 0.5 * value.T @ value, 1e-12)
+
+
 def host_steps():
     f = compare(lambda a: [T.sort(a * 2, axis=1) + 1, T.nlinalg.det(T.dot(a, a.T))], D)
     assert any("which NumPy does" in note for note in f.plan.notes), f.plan
@@ -443,10 +494,11 @@ def choices():
 
 CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
-    indexing, scatters_repeat, bad_indices, random_numbers, products, convolutions,
-    convolutions_of_parts, convolutions_of_few_rows, gradients_of_filters_by_several_blocks,
-    pooling, lenet, compressed_rows, host_steps, training, mini_batches,
-    homes_of_shared_variables, configured, what_is_missing, loops, choices,
+    indexing, scatters_repeat, bad_indices, random_numbers, products, bad_indices_before_products,
+    products_by_a_library, convolutions, convolutions_of_parts, convolutions_of_few_rows,
+    gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
+    mini_batches, homes_of_shared_variables, configured, what_is_missing, loops, choices,
+    *cuda_array_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

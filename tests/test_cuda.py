@@ -77,7 +77,9 @@ def test_a_call_copies_arguments_in_and_results_out_and_nothing_between(driver):
     assert copies == [record, argument, record, results]
     assert kinds == ["write", "write", *["launch"] * kinds.count("launch"), "read", "read"]
     assert f.plan.notes == [
-        "device: a recording", "transfer in: x", "transfer out: output 0",
+        "device: a recording",
+        "product 7x5 @ 5x7: a kernel with tiles, no cuBLAS: a recording has none",
+        "transfer in: x", "transfer out: output 0",
     ]  # fmt: skip
 
 
@@ -156,6 +158,98 @@ def test_convolutions_take_no_memory_but_their_results(driver):
     assert [s.routine for s in f.plan.steps] == ["implicit"]
 
 
+# --- arrays that stay on the device ---------------------------------------------------
+
+
+class Tensor:
+    """An array of another library on a device, with one of the protocols or both."""
+
+    def __init__(self, address, shape, device=0, stream=None, typestr="<f4"):
+        self.device = device
+        self.described = {"shape": shape, "typestr": typestr, "data": (address, True),
+                          "strides": None, "version": 3, "stream": stream}  # fmt: skip
+
+    @property
+    def __cuda_array_interface__(self):
+        return self.described
+
+
+class Capsuled(Tensor):
+    __cuda_array_interface__ = None
+
+    def __dlpack__(self, **options):
+        raise AssertionError("the driver reads it")
+
+    def __dlpack_device__(self):
+        return 2, self.device
+
+
+def test_an_argument_on_the_device_is_read_where_it_lies(driver):
+    x = T.fmatrix("x")
+    f = cuda_function([x], graphc.Out(T.exp(x), device=True))
+    for value in (Tensor(1 << 40, (7, 5), stream=9), Capsuled(1 << 41, (7, 5))):
+        driver.calls.clear()
+        found = f(value)
+        assert (1 << 40 if type(value) is Tensor else 1 << 41) in words_written(driver)
+        assert found.address in words_written(driver)
+        copies = [c[2] for c in driver.calls if c[0] in ("write", "read")]
+        assert copies.count(32) == 2 and X.nbytes not in copies
+        assert [c for c in driver.calls if c[0] == "wait"] == [("wait", 9)] * (
+            type(value) is Tensor
+        )
+    kept = f(Tensor(1 << 40, (7, 5)))
+    driver.calls.clear()
+    g = cuda_function([x], graphc.Out(x * 2, device=True))
+    g(kept)
+    assert kept.address in words_written(driver)
+    assert kept.__dlpack__(stream=3) == ("capsule", kept.address, {"stream": 3})
+    assert f.plan.notes == ["device: a recording"]
+
+
+def words_written(driver):
+    """The numbers in the memory that plans have on the fake device."""
+    return {int(w) for m in driver.memories for w in m.bytes[: len(m.bytes) // 8 * 8].view("int64")}
+
+
+def test_arrays_on_another_device_are_refused(driver):
+    x = T.fmatrix("x")
+    f = cuda_function([x], x * 2)
+    driver.places[1 << 42] = 1
+    for value in (Tensor(1 << 42, (7, 5)), Capsuled(1 << 41, (7, 5), device=1)):
+        with pytest.raises(TargetError, match="input `x`: it lies on device 1, and the function"):
+            f(value)
+    with pytest.raises(TargetError, match="no multiple of 4"):
+        f(Tensor((1 << 40) + 2, (7, 5)))
+    there = cuda_function([x], graphc.Out(x, device=True))(X)
+    use_driver(FakeDriver())
+    with pytest.raises(TargetError, match="it lies on a recording"):
+        cuda_function([x], x * 2)(there)
+
+
+def test_results_and_arguments_in_other_forms(driver):
+    x = T.fmatrix("x")
+    for make in (
+        lambda: graphc.function([x], graphc.Out(x, device=True), mode="numpy"),
+        lambda: graphc.function([x], graphc.Out(x, device=True)),
+    ):
+        with pytest.raises(ArgumentError, match="add target='cuda'"):
+            make()
+    y = graphc.sparse.csr_matrix("y")
+    with pytest.raises(ArgumentError, match="sparse results don't stay"):
+        graphc.function([y], graphc.Out(y, device=True), target="cuda")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("cuda") is None, reason="cuda-core isn't installed: no DLPack"
+)
+def test_dlpack_is_read_by_nvidias_library():
+    from graphc.runtime.cuda.interchange import read_dlpack
+
+    found = read_dlpack(X.T, -1)
+    assert found["shape"] == (5, 7) and found["strides"] == (4, 20) and found["typestr"] == "<f4"
+    assert found["data"][0] == X.ctypes.data
+
+
 # --- PTX, from the real compiler ------------------------------------------------------
 
 
@@ -204,11 +298,12 @@ def every_convolution(images=40):
 @pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_kernels_compile_to_ptx(driver, capability):
-    from graphc.runtime.cuda.source import compile_ptx
+    from graphc.runtime.cuda.ptx import compile_ptx
 
     every_family()
     assert len(driver.sources) > 20
-    fixed = {kernels.COPY, *kernels.SINGLE.values(), *kernels.OF_LOOPS.values()}
+    tables = kernels.ADDED_PRODUCTS, kernels.SINGLE, kernels.OF_LOOPS
+    fixed = {kernels.COPY, kernels.COMPACT, *(text for t in tables for text in t.values())}
     for source in (*driver.sources, *(fixed - set(driver.sources))):
         text = compile_ptx(source, capability)
         assert f".target sm_{capability[0]}{capability[1]}" in text and ".entry" in text, source

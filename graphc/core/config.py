@@ -26,6 +26,13 @@ OPTIONS = {
     "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
     "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
+    "cuda_graphs": Option(
+        False, (True, False), "capture plans without loops and steps of the host as CUDA graphs"
+    ),
+    "cuda_products": Option(
+        "float32", ("float32", "tf32", "bfloat16"),
+        "what cuBLAS rounds the factors of float32 products to",
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

@@ -1,8 +1,9 @@
-"""A bound plan on a device, ready to be called: arrays of the host in, arrays of the host out.
+"""A bound plan on a device, ready to be called.
 
-Arguments are copied to the device, results back; everything between stays there, shared variables
-too. Steps are put on one stream in their order, and the host waits once, for the results. Steps
-that NumPy does take their operands from the device and bring their results there.
+Arguments of the host are copied to the device, results back, unless they are to stay there;
+everything between stays there, shared variables too. Steps are put on one stream in their order,
+and the host waits once, for the results. Steps that NumPy does take their operands from the
+device and bring their results there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from graphc.core import dtypes
 from graphc.core.errors import ShapeError
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import Place, Plan
-from graphc.runtime.buffers import empty
+from graphc.runtime.cuda.borders import Borders
 from graphc.runtime.cuda.driver import current_driver
 from graphc.runtime.cuda.emit import STEP_BITS
 from graphc.runtime.cuda.homes import homes_of
@@ -43,14 +44,21 @@ class CudaBound:
     ) -> None:
         self.plan, self.program = plan, program
         self.driver = current_driver()
-        self.linked = Linked(plan, self.driver, homes_of(self.driver))
+        options = program.options
+        self.linked = Linked(
+            plan, self.driver, homes_of(self.driver), products=options.cuda_products
+        )
         self.stale = False
         self.lines: dict[Any, Any] = {}
         self.clock = DeviceClock(plan) if timed else None
         self.replay: Any = None
+        self.captured: tuple[int, ...] = ()
         self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
-        plan.notes += [f"device: {self.driver.name}"]
-        plan.notes += [f"transfer {text}" for text in self.linked.transfers]
+        self.notes = [*plan.notes, f"device: {self.driver.name}"]
+        self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
+        self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
+        self.captures, self.calls = options.cuda_graphs and not timed, 0
+        self.kinds: Any = None
 
     def retire(self) -> None:
         """An address may be no longer valid; `run` looks them all up anyway."""
@@ -64,23 +72,27 @@ class CudaBound:
         """What stopped the latest call: `run` raises it."""
         return None
 
-    def run(self, arrays: list[Array]) -> list[Array]:
+    def run(self, arrays: list[Any]) -> list[Any]:
         """The results for arguments of the sizes the plan is for."""
         with _ONE_CALL:
             return self._run(arrays)
 
-    def _run(self, arrays: list[Array]) -> list[Array]:
+    def _run(self, arrays: list[Any]) -> list[Any]:
         start = time.perf_counter()
-        linked = self.linked
-        linked.place()
+        linked, kinds = self.linked, [type(a) for a in arrays]
+        if kinds != self.kinds:
+            self.kinds, self.plan.notes[:] = kinds, [*self.notes, *self.borders.transfers(arrays)]
         linked.error.write(np.zeros(RECORD_WORDS, "int64"))
-        for memory, array in zip(linked.inputs, arrays):
-            memory.write(np.ascontiguousarray(array))
+        self.borders.take(arrays)
+        linked.place()
+        if self.replay is not None and self.captured != linked.product_addresses():
+            self.replay, self.captures = None, True
+        if self.captures and self.calls and self.replay is None:  # now all kernels are loaded
+            self.captures = self.capture()
         self._steps()
-        results = [empty(shape, dtypes.numpy_dtype(d)) for d, shape in self.plan.outputs]
+        self.calls += 1
         self._raise_failure()
-        for memory, result in zip(linked.outputs, results):
-            memory.read(result)
+        results = self.borders.results()
         for variable, value, place in self.plan.moved:
             array = np.empty(value.type.shape, dtypes.numpy_dtype(value.dtype))
             found, offset = linked.memory_of(place)
@@ -108,12 +120,13 @@ class CudaBound:
     def capture(self) -> bool:
         """Let later calls replay one CUDA graph; whether that could be had.
 
-        A plan with loops or steps of the host has none. Words are placed first: a graph's
-        launches read them from the device, so that it stays right when an address changes.
+        A plan with loops or steps of the host has none. Kernels read addresses from the device,
+        so that a graph stays right when one changes; calls of cuBLAS hold them, and then it is
+        captured again.
         """
         if self.hosts or any(s.routine == "loop" for _, s in self.plan.all_steps()):
             return False
-        self.linked.place()
+        self.captured = self.linked.product_addresses()
         numbers = range(len(self.linked.actions))
         self.replay = self.driver.capture(
             lambda: [self.linked.run_device(k) for k in numbers] and None

@@ -6,6 +6,7 @@ Everything goes through the few methods of `Driver`, so that another class with 
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 
 from graphc.core.errors import TargetError
 from graphc.core.node import Array
+from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
 INSTALL = "pip install 'graphc[cuda12]' or 'graphc[cuda13]', as the driver's version says"
@@ -39,10 +41,14 @@ class Driver(Protocol):
     Attributes
     ----------
     name : of the device, for people.
+    ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
+    lacks_products : why there is no library for matrix products; None where there is.
     """
 
     name: str
+    ordinal: int
+    lacks_products: str | None
     threads: int
     blocks: int
 
@@ -55,11 +61,29 @@ class Driver(Protocol):
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         """Run a kernel after what was launched before; nobody waits."""
 
+    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
+        """A matrix product by the library, after what was launched before; nobody waits."""
+
     def synchronize(self) -> None:
         """Wait for everything that was launched."""
 
     def capture(self, launches: Callable[[], None]) -> Any:
         """What replays launches in one call; None where that can't be had."""
+
+    def adopt(self, address: int, size: int, owner: Any) -> Memory:
+        """Memory of another library, which lives as long as `owner`."""
+
+    def device_of(self, address: int) -> int | None:
+        """The number of the device on which an address lies; None where nobody can tell."""
+
+    def wait_for(self, stream: int) -> None:
+        """Let what is launched from now on wait for what another stream has under way."""
+
+    def read_dlpack(self, value: Any) -> dict[str, Any]:
+        """An array that speaks DLPack only, described as by ``__cuda_array_interface__``."""
+
+    def export(self, array: Any, **options: Any) -> Any:
+        """A capsule of DLPack that holds an array."""
 
 
 # --- Numba's --------------------------------------------------------------------------
@@ -68,9 +92,11 @@ class Driver(Protocol):
 class NumbaMemory:
     """A device array of Numba's, as bytes."""
 
-    def __init__(self, cuda: Any, size: int, simulated: bool, stream: Any) -> None:
+    def __init__(
+        self, cuda: Any, size: int, simulated: bool, stream: Any, array: Any = None
+    ) -> None:
         self.size, self.stream = size, stream
-        self.array = cuda.device_array(max(size, 256), np.uint8)
+        self.array = cuda.device_array(max(size, 256), np.uint8) if array is None else array
         if simulated:
             self.address = int(self.array._ary.ctypes.data)
         else:
@@ -104,6 +130,9 @@ class NumbaDriver:
         self.threads, self.blocks = (4, 3) if simulated else (256, 1024)
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
+        self.lacks_products = "the simulator has none" if simulated else library()
+        self._cublas: Any = None
+        self.ordinal = 0 if simulated else int(cuda.get_current_device().id)
         self._kernels: dict[str, Any] = {}
         if not simulated:  # grids are as large as the work; Numba would warn of small ones
             from numba.cuda import config
@@ -142,6 +171,12 @@ class NumbaDriver:
         finally:
             sys.setswitchinterval(before)
 
+    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
+        if self._cublas is None:
+            self._workspace = self.allocate(WORKSPACE)
+            self._cublas = Cublas(int(self.stream.handle.value or 0), self._workspace.address)
+        self._cublas.multiply(gemm, a, b, c)
+
     def synchronize(self) -> None:
         if self.stream:
             self.stream.synchronize()
@@ -153,6 +188,56 @@ class NumbaDriver:
         from graphc.runtime.cuda.graphs import capture
 
         return capture(self.stream, launches)
+
+    def adopt(self, address: int, size: int, owner: Any) -> NumbaMemory:
+        if self.simulated:
+            seen = (ctypes.c_uint8 * size).from_address(address)
+            array = _Simulated(np.frombuffer(seen, np.uint8), owner)
+        else:
+            described = {"shape": (size,), "typestr": "|u1", "data": (address, False),
+                         "version": 3, "strides": None, "stream": None}  # fmt: skip
+            array = self._cuda.from_cuda_array_interface(described, owner=owner, sync=False)
+        return NumbaMemory(self._cuda, size, self.simulated, self.stream, array)
+
+    def device_of(self, address: int) -> int | None:
+        if self.simulated:
+            return None
+        from graphc.runtime.cuda.interchange import device_of
+
+        return device_of(address)
+
+    def wait_for(self, stream: int) -> None:
+        if not self.simulated:
+            self._cuda.external_stream(stream).synchronize()
+
+    def read_dlpack(self, value: Any) -> dict[str, Any]:
+        from graphc.runtime.cuda.interchange import read_dlpack
+
+        return read_dlpack(value, 0 if self.simulated else int(self.stream.handle.value or 0))
+
+    def export(self, array: Any, **options: Any) -> Any:
+        if self.simulated:
+            raise BufferError("the simulator's arrays lie in the host's memory: DLPack's word "
+                              "for a device would be wrong; numpy.asarray copies them")  # fmt: skip
+        from graphc.runtime.cuda.interchange import export
+
+        return export(array, **options)
+
+
+class _Simulated:
+    """Memory of somebody else with what is used of the simulator's arrays."""
+
+    def __init__(self, array: Array, owner: Any) -> None:
+        self._ary, self.owner = array, owner
+
+    def __getitem__(self, part: slice) -> _Simulated:
+        return _Simulated(self._ary[part], self.owner)
+
+    def copy_to_device(self, array: Array, stream: Any = 0) -> None:
+        self._ary[:] = array
+
+    def copy_to_host(self, array: Array, stream: Any = 0) -> None:
+        array[:] = self._ary
 
 
 def _device_name(cuda: Any) -> str:

@@ -43,6 +43,23 @@ def kernel(block, work, error, step, parts):
         c[row * c_row + column] = value
 """
 
+# A product that a library left in the work area, `parts` elements, to where a product belongs.
+ADD_PRODUCT = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    total, c = at_{dtype}(work), write_{dtype}(block, 2)
+    n, c_row = word(block, 4), word(block, 10)
+    alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, parts, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        value = alpha * total[at]
+        place = at // n * c_row + at % n
+        if beta != {dtype}(0):
+            value = value + beta * c[place]
+        c[place] = value
+"""
+
 OFFSET = """\
 def kernel(block, work, error, step, parts):
     if stopped(error, step):
@@ -80,6 +97,24 @@ def kernel(block, work, error, step, parts):
     first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
     for at in range(first, parts, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
         target[at] = source[at]
+"""
+
+# An array of `parts` axes from word 1's address to that of word 0, in C order: word 2 is its
+# number of elements, word 3 the bytes of each; the words after them are sizes and strides.
+COMPACT = """\
+def kernel(block, work, error, step, parts):
+    target, source = write_uint8(block, 0), read_uint8(block, 1)
+    count, item = word(block, 2), word(block, 3)
+    first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
+    for at in range(first, count, int64(cuda.gridDim.x) * int64(cuda.blockDim.x)):
+        rest, place = at, int64(0)
+        for k in range(parts):
+            axis = parts - 1 - k
+            size = word(block, 4 + 2 * axis)
+            place = place + rest % size * word(block, 5 + 2 * axis)
+            rest = rest // size
+        for byte in range(item):
+            target[at * item + byte] = source[place + byte]
 """
 
 # Writes the addresses of step `parts` of a loop into its body's blocks; the words are those that
@@ -132,3 +167,5 @@ OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps o
 """Sources of kernels of one thread that loops need."""
 
 PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}
+
+ADDED_PRODUCTS = {dtype: ADD_PRODUCT.format(dtype=dtype) for dtype in ("float32", "float64")}

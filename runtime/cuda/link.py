@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core import dtypes
 from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
@@ -20,6 +19,7 @@ from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
+from graphc.runtime.cuda.products import Gemm, gemm_of
 from graphc.runtime.cuda.shapes import Shape
 from graphc.runtime.cuda.source import CudaKernel
 
@@ -47,6 +47,7 @@ class Action:
     launches: list[Launch] = field(default_factory=list)
     loop: Loop | None = None
     room: int = 0  # bytes of the work area
+    product: Gemm | None = None
 
     @property
     def on_host(self) -> bool:
@@ -62,14 +63,17 @@ class Linked:
         What is done for each step.
     shared : list of SharedVariable
         Those that steps read or overwrite.
-    transfers : list of str
-        What goes between host and device in every call, for people.
+    inputs, outputs : list of Memory
+        Where arguments and results of the call lie; whoever calls says it before `place`.
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None
-    ) -> None:
+        self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None,
+        products: str = "float32",
+    ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
+        self.products = outer.products if outer is not None else products
+        self.served: list[str] = []
         self.known_steps: list[Step] = outer.known_steps if outer is not None else []
         self.first = len(self.known_steps)  # the number of the plan's first step among all
         self.known_steps += plan.steps
@@ -83,20 +87,17 @@ class Linked:
         self.shared: list[SharedVariable] = []
         self._allocate(total)
         self._known: tuple[int, ...] | None = None
-        self.transfers = self._transfers()
 
     def _allocate(self, words: int) -> None:
         plan, allocate = self.plan, self.driver.allocate
         self.block = allocate(8 * max(words, 1))
         self.arena = allocate(plan.arena_bytes)
         self.work = allocate(max((a.room for a in self.actions), default=0))
-        self.inputs, self.outputs = [], []
-        if self.outer is None:  # a loop says where its body's arguments and results lie
-            self.inputs = [allocate(v.type.nbytes) for v in plan.inputs]
-            self.outputs = [
-                allocate(prod(shape) * dtypes.numpy_dtype(dtype).itemsize)
-                for dtype, shape in plan.outputs
-            ]
+        self.work_word = allocate(8)
+        self.work_word.write(np.array([self.work.address], "int64"))
+        # A call says where its arguments and results lie, a loop where its body's do.
+        self.inputs: list[Memory] = []
+        self.outputs: list[Memory] = []
         self.constants: dict[int, tuple[Array, Memory]] = {}
         self.input_words: Moved = {}
         self.output_words: Moved = {}
@@ -124,18 +125,20 @@ class Linked:
             memory.write(array)
             self.constants[id(owner)] = (owner, memory)
 
-    def _transfers(self) -> list[str]:
-        found = [f"in: {v.name or f'input {k}'}" for k, v in enumerate(self.plan.inputs)]
-        found += [f"out: output {k}" for k in range(len(self.plan.outputs))]
-        found += [f"out and back: step {k}, {a.step.label}, which NumPy does"
-                  for k, a in enumerate(self.actions) if a.on_host]  # fmt: skip
-        return found
+    @property
+    def all_served(self) -> list[str]:
+        """By what products are served, for people; those in loops, too."""
+        inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
+        return [*self.served, *(text for found in inner for text in found)]
 
     # --- words ------------------------------------------------------------------------
 
     def place(self) -> None:
         """Bring shared variables to the device, and write all words where an address changed."""
-        addresses = tuple(self.homes.address(v.storage) for v in self.shared)
+        addresses = (
+            *(self.homes.address(v.storage) for v in self.shared),
+            *(memory.address for memory in (*self.inputs, *self.outputs)),
+        )
         if addresses == self._known:
             return
         self._known = addresses
@@ -191,7 +194,7 @@ class Linked:
         if step.routine == "kernel":
             return self._kernel(step)
         if step.routine == "gemm":
-            return self._product(step)
+            return self._product(number, step)
         if step.routine == "implicit":
             found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)
@@ -244,8 +247,16 @@ class Linked:
         ]
         return Action(step, launches, room=room)
 
-    def _product(self, step: Step) -> Action:
+    def _product(self, number: int, step: Step) -> Action:
         m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
+        found: Gemm | str | None = self.driver.lacks_products
+        if found is None and m and n:
+            found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
+                            self.known_steps)  # fmt: skip
+        if isinstance(found, Gemm):
+            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
+            return self._library_product(step, found)
+        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
         dtype = step.nodes[-1].dtype
         source = kernels.PRODUCTS[dtype]
         step.source = source
@@ -254,6 +265,37 @@ class Linked:
         if grid == 0:
             return Action(step)
         return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+
+    def _library_product(self, step: Step, gemm: Gemm) -> Action:
+        """A call of cuBLAS, and where its result is added with care the kernel for that."""
+        action = Action(step, product=gemm)
+        if gemm.apart:
+            action.room = gemm.m * gemm.n * np.dtype(gemm.dtype).itemsize
+            source = kernels.ADDED_PRODUCTS[gemm.dtype]
+            step.source, parts, threads = source, gemm.m * gemm.n, self.driver.threads
+            grid = min(-(-parts // threads), self.driver.blocks)
+            action.launches.append(self._launch(source, step.label, grid, threads, parts))
+        return action
+
+    def _multiply(self, number: int, gemm: Gemm) -> None:
+        first = self.starts[number]
+        if gemm.indirect:  # the words on the device, which other kernels write
+            places = [self.block.address + 8 * (first + w) for w in range(3)]
+            result = self.work_word.address
+        else:
+            places = [int(w) for w in self.words[first : first + 3]]
+            result = self.work.address
+        target = result if gemm.apart else places[2]
+        self.driver.multiply(gemm, places[1], places[0], target)
+
+    def product_addresses(self) -> tuple[int, ...]:
+        """The addresses that calls of the library hold, not reading them from the device."""
+        return tuple(
+            int(w)
+            for start, action in zip(self.starts, self.actions)
+            if action.product is not None and not action.product.indirect
+            for w in self.words[start : start + 3]
+        )
 
     def all_functions(self) -> Iterator[tuple[Step, CudaKernel | None]]:
         """All steps with what they launch."""
@@ -266,6 +308,8 @@ class Linked:
     def run_device(self, number: int) -> None:
         """Put a step's work on the device's stream."""
         action = self.actions[number]
+        if action.product is not None:
+            self._multiply(number, action.product)
         for launch in action.launches:
             self.launch(number, launch, launch.parts)
         if action.loop is not None:

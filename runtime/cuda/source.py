@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+
+from graphc.runtime.cuda.store import cubin_of, ptx_of
 
 
 @dataclass(frozen=True)
@@ -39,42 +38,8 @@ class CudaKernel:
 
     def ptx(self, capability: tuple[int, int]) -> str:
         """The PTX of all parts for a compute capability; no device is needed."""
-        return "\n".join(compile_ptx(text, capability) for text in self.sources)
+        return "\n".join(ptx_of(text, capability) for text in self.sources)
 
-
-def compile_ptx(source: str, capability: tuple[int, int]) -> str:
-    """The PTX of a kernel's source, from numba-cuda's compiler; no device is needed.
-
-    Parameters
-    ----------
-    source : one function ``def kernel(block, work, error, step, parts)``.
-    capability : of the device that it is for, as ``(9, 0)``.
-    """
-    from graphc.runtime.cuda.namespace import cuda, function_of, types
-
-    arguments = types.void(*[types.int64] * 5)
-    with _as_if_on(capability):
-        text, _ = cuda.compile(
-            function_of(source, "kernel"), arguments, device=False, abi="numba", cc=capability
-        )
-    return str(text)
-
-
-@contextmanager
-def _as_if_on(capability: tuple[int, int]) -> Iterator[None]:
-    """Let Numba compile what kernels call without a device.
-
-    For functions that kernels call, Numba asks the device at hand for its capability, also where
-    the kernel itself is compiled for a given one. Their code is the same for all.
-    """
-    from numba.cuda import dispatcher
-
-    class Device:
-        compute_capability: Any = capability
-
-    before = dispatcher.get_current_device
-    dispatcher.get_current_device = Device
-    try:
-        yield
-    finally:
-        dispatcher.get_current_device = before
+    def cubin(self, capability: tuple[int, int]) -> list[bytes]:
+        """The machine code of each part, an ELF file; no device is needed."""
+        return [cubin_of(text, capability) for text in self.sources]
