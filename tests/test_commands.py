@@ -634,3 +634,24 @@ def test_the_page_lists_all_names_and_endings():
     rows = cli.parser().parse_args(["train", "m.py"])
     for option in vars(rows).keys() - {"command", "model", "options", "quiet", "mode"}:
         assert f"--{option}" in page, option
+
+
+def test_a_task_without_targets_is_given_no_labels(capsys):
+    pytest.importorskip("sklearn")
+    Path("auto.py").write_text("""
+import graphc
+import graphc.tensor as T
+from graphc import nn, train
+
+graphc.config.floatX = "float32"
+
+
+def task():
+    x = T.matrix("x")
+    model = nn.Sequential(nn.Dense(64, 8, T.tanh, seed=0), nn.Dense(8, 64, seed=1))
+    return train.Task(model, x, x, nn.losses.squared_error)
+""")
+    few = ("--epochs", 1, "--batch", 200, "--mode", "numpy")
+    assert train(*few, model="auto.py", rows=("--data", "digits")) == 0
+    assert graphc_("evaluate", "--run", "runs/auto") == 0
+    assert "loss" in capsys.readouterr().out

@@ -386,3 +386,19 @@ def test_shared_data_say_what_they_cannot_be():
         data.shared(stream())
     with pytest.raises(DataError, match="transform Noise is random"):
         data.shared(pairs().map(data.Noise(1.0)))
+
+
+def test_fields_are_left_out():
+    rows = data.from_arrays(np.arange(6.0), np.arange(6), np.arange(6) % 2)
+    names = rows.names
+    some = rows.only(names[2], 0)
+    (first, other), *_ = some.batches(4)
+    assert first.tolist() == [0, 1, 0, 1] and other.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert rows.names == names and len(some) == 6
+    for wrong in ((), ("x", "x"), ("nothing",)):
+        with pytest.raises(DataError):
+            rows.only(*wrong)
+    mapped = rows.map(lambda a, b: (a, b), (0, 1))
+    with pytest.raises(DataError, match="needs"):
+        mapped.only(0)
+    assert mapped.only(0, 1)[0].tolist() == list(range(6))

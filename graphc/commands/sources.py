@@ -177,15 +177,22 @@ def _missing(name: str, path: Path) -> str:
 
 def _named(name: str, task: Task) -> Any:
     if name == "digits":
-        return data.digits(flat=task.inputs[0].ndim != 4)
+        return _without_labels(data.digits(flat=task.inputs[0].ndim != 4), task)
     if name in SMALL:
-        return SMALL[name]()
+        return _without_labels(SMALL[name](), task)
     pair = LARGE[name]()
     return tuple(_images(rows, task) for rows in pair)
 
 
+def _without_labels(rows: Any, task: Task) -> Any:
+    """The fields that the task takes: an autoencoder has no use for classes."""
+    count = len(task.leaves)
+    return rows.only(*rows.names[:count]) if len(rows.names) > count else rows
+
+
 def _images(rows: data.Table, task: Task) -> Any:
     """Images in the form of the first input: rows of pixels, or with an axis for channels."""
+    rows = _without_labels(rows, task)
     shape, rank = rows.columns["x"].shape[1:], task.inputs[0].ndim
     if rank == 2 and len(shape) > 1:
         return rows.map(lambda x: x.reshape(len(x), math.prod(shape)))
@@ -306,7 +313,7 @@ def divided(rows: Any, parts: Sequence[float]) -> tuple[Any, ...]:
 
 
 def _has_labels(table: data.Table) -> bool:
-    y = table.columns.get("y")
+    y = table.columns.get("y") if "y" in table.names else None
     if y is None or not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "iu":
         return False
     return int(y.min()) >= 0 and int(y.max()) < len(y) and not _transformed(table, "y")

@@ -111,6 +111,32 @@ class Dataset:
         """The same rows, in batches that are tuples: ``f(*batch)``."""
         return self._with(as_dict=False)
 
+    def only(self, *fields: Any) -> Any:
+        """The same rows without their other fields, for a model that has no use for labels.
+
+        Parameters
+        ----------
+        *fields : str or int
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from graphc import data
+        >>> rows = data.from_arrays(np.arange(4.0), np.array([0, 1, 1, 0]))
+        >>> [len(batch) for batch in rows.only("x").batches(2)]
+        [1, 1]
+        """
+        names = tuple(map(self.name_of, fields))
+        if not names or len(set(names)) < len(names):
+            raise problem(f"only{names}: no field, or one twice", f"fields are {self.names}")
+        for step in self.steps:
+            if not set(step.fields) <= set(names):
+                raise problem(
+                    f"only{names}: {step} needs {', '.join(step.fields)}",
+                    "choose the fields before the transform is mapped",
+                )
+        return self._with(names=names)
+
     def name_of(self, field: Any) -> str:
         """The name of a field given by name or by number."""
         if isinstance(field, int) and -len(self.names) <= field < len(self.names):

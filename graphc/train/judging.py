@@ -134,7 +134,8 @@ def fed(
                 f"{', '.join(str(v.name) for v in variables)}, {by}",
                 f"there is no field {', '.join(missing)}: name the fields as the task's inputs and "
                 "targets are named" if missing else
-                "give a field for each input and each target, and no other",
+                "give a field for each input and each target, and no other: rows.only('x') leaves "
+                "the others out",
             )  # fmt: skip
     return rows, Feed(rows, fields, variables, task.targets)
 
