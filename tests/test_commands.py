@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -299,10 +300,11 @@ def test_every_kind_of_file_is_read(place):
 
 def test_images_take_the_form_of_the_input(place):
     class Images:
-        targets = []
+        targets = [T.ivector("y")]
 
         def __init__(self, x):
             self.inputs = [x]
+            self.leaves = [x, *self.targets]
 
     images = np.arange(5 * 4 * 3, dtype="uint8").reshape(5, 4, 3)
     data.write_idx("images-ubyte.gz", images)
@@ -655,3 +657,17 @@ def task():
     assert train(*few, model="auto.py", rows=("--data", "digits")) == 0
     assert graphc_("evaluate", "--run", "runs/auto") == 0
     assert "loss" in capsys.readouterr().out
+
+
+def test_the_file_of_the_readme_is_trained_by_the_command(capsys):
+    """It imports graphc.data, and has trained in runs/digits itself."""
+    pytest.importorskip("sklearn")
+    text = (CHECKOUT / "README.md").read_text("utf-8")
+    source = text.split("<!-- file: digits.py -->\n```python\n")[1].split("```")[0]
+    Path("digits.py").write_text(source)
+    line = re.search(r"`graphc (train digits\.py [^`]*)`", text).group(1)
+    assert graphc_(*line.split(), "--epochs", 1, "--mode", "numpy", "--quiet") == 0
+    (Path("runs/command") / "run.json").unlink()
+    before = {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()}
+    refused(capsys, 1, *line.split(), says=["runs/command holds a run that another program made"])
+    assert {p: p.read_bytes() for p in Path("runs").rglob("*") if p.is_file()} == before

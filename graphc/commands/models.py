@@ -100,8 +100,10 @@ class ModelFile:
         task.rate.set_value(rate)  # type: ignore[union-attr]
 
     def function(self, name: str) -> Callable[..., Any] | None:
-        """Another function of the file; None where it has none."""
+        """Another function of the file; None where it has none, as after an import of that name."""
         found = getattr(self.module, name, None)
+        if isinstance(found, ModuleType):  # from graphc import data
+            return None
         if found is not None and not callable(found):
             raise Stop(f"{self.name}: '{name}' is a {type(found).__name__}, not a function")
         return found

@@ -142,7 +142,7 @@ def _read(given: list[str], task: Task, how: Source, use: bool) -> Any:
     if place.is_dir():
         _alone(given, "a folder of images")
         rows = data.from_folder(place, how.size, how.grey)
-        return _renumbered(_images(rows, task), how.classes, str(place))
+        return _without_labels(_renumbered(_images(rows, task), how.classes, str(place)), task)
     if ending in TABLES:
         _alone(given, "a table")
         return _table(place, TABLES[ending], task, how, use)
@@ -154,7 +154,8 @@ def _read(given: list[str], task: Task, how: Source, use: bool) -> Any:
     if first.lower().endswith(IDX):
         if len(given) > 2:
             raise wrong("IDX files are one of images, and one of labels")
-        return _images(data.from_idx(paths[0], paths[1] if len(paths) > 1 else None), task)
+        rows = data.from_idx(paths[0], paths[1] if len(paths) > 1 else None)
+        return _without_labels(_images(rows, task), task)
     raise wrong(f"{first}: nobody knows how to read it; give {ENDINGS}")
 
 
@@ -181,7 +182,7 @@ def _named(name: str, task: Task) -> Any:
     if name in SMALL:
         return _without_labels(SMALL[name](), task)
     pair = LARGE[name]()
-    return tuple(_images(rows, task) for rows in pair)
+    return tuple(_without_labels(_images(rows, task), task) for rows in pair)
 
 
 def _without_labels(rows: Any, task: Task) -> Any:
@@ -192,7 +193,6 @@ def _without_labels(rows: Any, task: Task) -> Any:
 
 def _images(rows: data.Table, task: Task) -> Any:
     """Images in the form of the first input: rows of pixels, or with an axis for channels."""
-    rows = _without_labels(rows, task)
     shape, rank = rows.columns["x"].shape[1:], task.inputs[0].ndim
     if rank == 2 and len(shape) > 1:
         return rows.map(lambda x: x.reshape(len(x), math.prod(shape)))

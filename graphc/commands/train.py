@@ -167,6 +167,9 @@ class _Training:
         with folder.held():
             if not self.new:
                 self.text = (self.folder / runs.NAME).read_text("utf-8")
+            elif folder.names() and not self.options.fresh:
+                raise Stop(f"{self.folder} holds a run that another program made\n"
+                           "hint: give another --out, or --fresh to begin again")  # fmt: skip
             if self.options.fresh:
                 for path in folder.names():
                     shutil.rmtree(path)
