@@ -71,11 +71,13 @@ class SizeNumbers:
         shapes = {v: given[v].shape for v in self.graph.inputs}
         shapes.update({v: v.storage.shape for v in self.shared[dim]})
         key = dim, tuple(shapes.values()), tuple(known.values())
-        if key not in self._found:
+        size = self._found.get(key)
+        if size is None:
+            size = self._inferred(dim, shapes, known, given)
             if len(self._found) >= KEPT:
                 self._found.clear()
-            self._found[key] = self._inferred(dim, shapes, known, given)
-        return self._found[key]
+            self._found[key] = size
+        return size
 
     def _inferred(
         self, dim: Variable, shapes: Shapes, known: dict[Variable, int],
@@ -95,6 +97,3 @@ class SizeNumbers:
 
 def _of_computed(v: Variable) -> bool:
     return v.op is not None and v.op.name == "dim" and v.args[0].op is not None
-
-
-__all__ = ["SizeNumbers"]

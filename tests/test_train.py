@@ -403,3 +403,15 @@ def test_what_is_shown_may_be_what_is_right():
     assert train.check_gradients(twice, X, batch=5).right
     assert train.Watch(twice, (X,)).look() is None
     assert train.find_learning_rate(twice, X, steps=5, batch=5).rates.size == 5
+
+
+def test_a_figure_that_is_never_a_number_ends_the_waiting():
+    x, y = T.dmatrix("x"), T.dvector("y")
+    w = graphc.shared(np.zeros(2), name="w")
+    figures = {"odd score": lambda p, y: T.log(-1 - p * p).mean()}
+    task = train.Task(lambda x: T.dot(x, w), x, y, nn.losses.squared_error, figures,
+                      params=[w], mode="numpy")  # fmt: skip
+    given = np.ones((8, 2)), np.ones(8)
+    history = train.fit(task, given, epochs=6, batch=4, monitor="odd score", patience=2,
+                        progress=False)  # fmt: skip
+    assert history.stopped == "odd score was NaN for 2 epochs" and history.best is None

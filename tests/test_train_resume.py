@@ -250,6 +250,15 @@ def test_every_byte_of_a_state_counts(stopped):
     assert silent < 40
 
 
+def test_the_time_of_a_part_of_an_epoch_is_kept(tmp_path):
+    with pytest.raises(Stop):
+        fitted(tmp_path, [At(7, stop)])
+    seconds = train.RunFolder(tmp_path).newest()[1]["seconds"]
+    assert seconds > 0
+    fitted(tmp_path, epochs=1)
+    assert train.RunFolder(tmp_path).newest()[1]["seconds"] > seconds
+
+
 def test_where_all_are_damaged_nothing_is_touched(stopped):
     for path in train.RunFolder(stopped).names():
         cut(path / "values.safetensors")

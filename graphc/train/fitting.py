@@ -196,7 +196,7 @@ class Run:
         self.hooks: list[Any] = []
         self.epoch = self.step = self.begun = 0
         self.loss = float("nan")
-        self.seconds = 0.0
+        self.seconds = self.started = 0.0
         self.arrays: list[Array] = []
         self.sums = Sums(task.figures.values())
         self.best: dict[str, Array] | None = None
@@ -211,12 +211,17 @@ class Run:
         self.watched = watched(self.task)
         while self.epoch < self.epochs and self.ended is None:
             self._take_snapshot()
-            start = time.perf_counter()
+            self.started = time.perf_counter()
             self._steps()
-            self.seconds += time.perf_counter() - start
+            self._count_seconds()
             self._check_finite()
             self._end_epoch()
         self._end()
+
+    def _count_seconds(self) -> None:
+        """Add the time since this was last done; time spent beside the steps isn't counted."""
+        now = time.perf_counter()
+        self.seconds, self.started = self.seconds + now - self.started, now
 
     @property
     def validation(self) -> Dataset | None:
@@ -257,13 +262,16 @@ class Run:
             if self.step >= self.due:
                 self._pause()
             if interrupts.caught is not None:
+                self._count_seconds()
                 self._interrupted()
 
     def _pause(self) -> None:
         """Between two steps: what has to be done from time to time."""
+        self._count_seconds()
         if self.every and self.step % self.every == 0:
             self.save()
         self._take_snapshot()
+        self.started = time.perf_counter()
 
     def _unsuitable(self, error: GraphError) -> Exception:
         batch = f"batch {self.batches.batch - 1} of epoch {self.batches.epoch}, rows"

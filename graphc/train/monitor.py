@@ -78,6 +78,8 @@ class Monitor:
         """Why training should end, if it should."""
         if self.patience is None or self.waited < self.patience:
             return None
+        if self.value is None:
+            return f"{self.column} was NaN for {self.waited} epochs"
         return f"{self.column} was no better for {self.waited} epochs than {self.value:.6g}"
 
     def state(self) -> dict[str, Any]:
