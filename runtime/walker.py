@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ShapeError
 from graphc.core.node import Array
 from graphc.core.plan import Step
 from graphc.runtime import natives
 from graphc.runtime.clock import Clock
+from graphc.runtime.hosts import host_value, moved
 from graphc.runtime.link import CONDITION_WORD, HEAD, POINTER_WORDS, RESULT_WORD, Linked, view_of
-from graphc.runtime.reference import meaning
 
 
 def needs_python(step: Step) -> bool:
@@ -126,48 +125,29 @@ class Walker:
 
     def _host(self, k: int, given: list[Array], results: list[Array]) -> None:
         """Run one op with NumPy, over the plan's own memory."""
-        node, operands, target = self.plan.steps[k].extra
-        values = []
-        for operand in operands:
-            if isinstance(operand, np.ndarray):
-                values.append(operand)
-            elif isinstance(operand[1], tuple):
-                number, shape, dtype = operand
-                values.append(np.broadcast_to(dtypes.convert(number, dtype), shape))
-            else:
-                address, layout, dtype, moves = operand
-                moved = self._moved(moves, given, results) * dtypes.numpy_dtype(dtype).itemsize
-                values.append(
-                    view_of(self.linked, address.place, address.offset + moved, layout.shape,
-                            layout.strides, dtype, given, results)
-                )  # fmt: skip
-        value = np.asarray(meaning(node, values))
-        shape = node.type.shape
-        if value.shape != shape:
-            raise ShapeError(
-                f"{node.op.name} gave an array of shape {value.shape}, and {shape} was inferred",
-                "correct its infer or infer_shape", node.where,
-            )  # fmt: skip
-        strides = c_strides(shape)
+        step = self.plan.steps[k]
+        node, _, target = step.extra
+
+        def index_at(address: Any) -> int:
+            return int(view_of(self.linked, address.place, address.offset, (), (), "int64",
+                               given, results))  # fmt: skip
+
+        def operand_of(address: Any, layout: Any, dtype: str, moves: Any) -> Array:
+            offset = moved(moves, index_at, self._outside) * dtypes.numpy_dtype(dtype).itemsize
+            return view_of(self.linked, address.place, address.offset + offset, layout.shape,
+                           layout.strides, dtype, given, results)  # fmt: skip
+
+        value, shape = host_value(step, operand_of), node.type.shape
         np.copyto(
-            view_of(self.linked, target.place, target.offset, shape, strides, node.dtype,
+            view_of(self.linked, target.place, target.offset, shape, c_strides(shape), node.dtype,
                     given, results),
-            dtypes.convert(value, node.dtype),
+            value,
         )  # fmt: skip
 
-    def _moved(self, moves: Any, given: list[Array], results: list[Array]) -> int:
-        """By how many elements indices that only run time tells move an operand."""
-        total = 0
-        for address, d in moves:
-            index = int(view_of(self.linked, address.place, address.offset, (), (), "int64",
-                                given, results))  # fmt: skip
-            place = index + d.size if d.checked and index < 0 else index
-            if d.checked and not 0 <= place < d.size:
-                self.linked.error[:2] = index, d.size
-                raise self.program.failed(d.owner, self.linked.error)
-            total += place * d.stride
-        return total
-
+    def _outside(self, owner: Any, index: int, size: int) -> Exception:
+        self.linked.error[:2] = index, size
+        failed: Exception = self.program.failed(owner, self.linked.error)
+        return failed
 
 
 def array_at(address: int, dtype: str, shape: tuple[int, ...]) -> Array:

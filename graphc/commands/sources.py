@@ -18,6 +18,7 @@ from graphc.commands.stops import Stop, told, wrong
 from graphc.core import dtypes
 from graphc.core.node import Variable
 from graphc.data.dataset import Dataset
+from graphc.data.text import are_names
 from graphc.train import Task
 
 SMALL: Mapping[str, Callable[..., Any]] = {
@@ -219,17 +220,7 @@ def header(path: Path, delimiter: str) -> list[str] | None:
             first = next((row for row in csv.reader(file, delimiter=delimiter) if row), [])
     except (csv.Error, UnicodeDecodeError):
         return None  # what is wrong with it is for `from_csv` to say
-    return None if any(_is_number(v) or not v.strip() for v in first) else [
-        v.strip() for v in first
-    ]  # fmt: skip
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return [v.strip() for v in first] if are_names(first) else None
 
 
 def _table(path: Path, delimiter: str, task: Task, how: Source, use: bool) -> data.Table:

@@ -73,7 +73,7 @@ def from_csv(
     rows = _rows(name, delimiter, encoding)
     first = rows[0][1] if rows else []
     if header is None:
-        header = bool(first) and not any(_is_number(v) or not v.strip() for v in first)
+        header = bool(first) and are_names(first)
     names = [v.strip() for v in first] if header else [str(k) for k in range(len(first))]
     if header:
         rows = rows[1:]
@@ -166,6 +166,11 @@ def _place(column: Any, names: list[str], file: str) -> int:
     if column not in names:
         raise problem(f"{file}: there is no column {column!r}", f"columns are {', '.join(names)}")
     return names.index(column)
+
+
+def are_names(first: Sequence[str]) -> bool:
+    """Whether a table's first line has names: no number among them, and nothing empty."""
+    return not any(_is_number(v) or not v.strip() for v in first)
 
 
 def _is_number(text: str) -> bool:

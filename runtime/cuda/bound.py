@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ShapeError
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import Place, Plan
 from graphc.runtime.cuda.borders import Borders
@@ -23,7 +22,7 @@ from graphc.runtime.cuda.driver import current_driver
 from graphc.runtime.cuda.emit import STEP_BITS
 from graphc.runtime.cuda.homes import homes_of
 from graphc.runtime.cuda.link import RECORD_WORDS, Linked
-from graphc.runtime.reference import meaning
+from graphc.runtime.hosts import host_value, moved
 
 _ONE_CALL = threading.RLock()
 """Held by a call: all of them share a stream and the homes of shared variables."""
@@ -154,42 +153,28 @@ class CudaBound:
 
     def _host(self, k: int) -> None:
         """Run one op with NumPy, on copies of its operands."""
-        node, operands, target = self.plan.steps[k].extra
-        values = []
-        for operand in operands:
-            if isinstance(operand, np.ndarray):
-                values.append(operand)
-            elif isinstance(operand[1], tuple):
-                number, shape, dtype = operand
-                values.append(np.broadcast_to(dtypes.convert(number, dtype), shape))
-            else:
-                values.append(self._operand(*operand))
-        value = np.asarray(meaning(node, values))
-        shape = node.type.shape
-        if value.shape != shape:
-            raise ShapeError(
-                f"{node.op.name} gave an array of shape {value.shape}, and {shape} was inferred",
-                "correct its infer or infer_shape", node.where,
-            )  # fmt: skip
+        step = self.plan.steps[k]
+        target = step.extra[2]
+        value = host_value(step, self._operand)
         memory, start = self.linked.memory_of(target.place)
-        converted = np.ascontiguousarray(dtypes.convert(value, node.dtype))
-        memory.write(converted, start + target.offset)
+        memory.write(np.ascontiguousarray(value), start + target.offset)
+
+    def _index_at(self, address: Any) -> int:
+        return int(self._fetched(address.place, address.offset, 8, "int64")[0])
+
+    def _outside(self, owner: Any, index: int, size: int) -> Exception:
+        failed: Exception = self.program.failed(owner, np.array([index, size], "int64"))
+        return failed
 
     def _operand(self, address: Any, layout: Any, dtype: str, moves: Any) -> Array:
         """A copy of a value's memory, seen with its layout."""
         kind = dtypes.numpy_dtype(dtype)
-        moved = 0
-        for place, d in moves:
-            index = int(self._fetched(place.place, place.offset, 8, "int64")[0])
-            at = index + d.size if d.checked and index < 0 else index
-            if d.checked and not 0 <= at < d.size:
-                raise self.program.failed(d.owner, np.array([index, d.size], "int64"))
-            moved += at * d.stride
+        offset = moved(moves, self._index_at, self._outside)
         if not all(layout.shape):
             return np.zeros(layout.shape, kind)
         lowest = sum(min(0, (n - 1) * s) for n, s in zip(layout.shape, layout.strides))
         highest = sum(max(0, (n - 1) * s) for n, s in zip(layout.shape, layout.strides))
-        start = address.offset + (moved + lowest) * kind.itemsize
+        start = address.offset + (offset + lowest) * kind.itemsize
         flat = self._fetched(address.place, start, (highest - lowest + 1) * kind.itemsize, dtype)
         return np.ndarray(
             layout.shape, kind, flat.data, -lowest * kind.itemsize,
