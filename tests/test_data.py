@@ -394,7 +394,12 @@ def test_fields_are_left_out():
     some = rows.only(names[2], 0)
     (first, other), *_ = some.batches(4)
     assert first.tolist() == [0, 1, 0, 1] and other.tolist() == [0.0, 1.0, 2.0, 3.0]
-    assert rows.names == names and len(some) == 6
+    assert rows.names == names and len(some) == 6 and "6 rows of field2" in repr(some)
+    made = data.from_generator(lambda: ((float(k), k, k % 2) for k in range(6)))
+    for (first,) in made.only(1).batches(6):
+        assert first.tolist() == [0, 1, 2, 3, 4, 5]
+    for batch in made.only(2, 0).dicts().batches(6, shuffle=True, seed=3):
+        assert list(batch) == [names[2], names[0]] and set(batch[names[2]]) == {0, 1}
     for wrong in ((), ("x", "x"), ("nothing",)):
         with pytest.raises(DataError):
             rows.only(*wrong)

@@ -304,7 +304,7 @@ def divided(rows: Any, parts: Sequence[float]) -> tuple[Any, ...]:
 
 
 def _has_labels(table: data.Table) -> bool:
-    y = table.columns.get("y") if "y" in table.names else None
+    y = table.columns.get("y")
     if y is None or not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "iu":
         return False
     return int(y.min()) >= 0 and int(y.max()) < len(y) and not _transformed(table, "y")

@@ -23,6 +23,7 @@ class Stream(Dataset):
     ) -> None:  # fmt: skip
         super().__init__(names, as_dict)
         self.make, self.count, self.buffer = make, length, buffer
+        self.form = self.names, as_dict  # of what the function yields, whatever batches have
 
     def length(self) -> int | None:
         """How many rows there are, as the user said."""
@@ -63,7 +64,7 @@ class Stream(Dataset):
         first: Fields = {}
         number = -1
         for number, example in enumerate(self.make()):
-            found = as_fields(example, self.names, self.as_dict, number)
+            found = as_fields(example, *self.form, number)
             first = first or found
             for name, value in found.items():
                 if (value.shape, value.dtype) != (first[name].shape, first[name].dtype):

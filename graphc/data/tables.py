@@ -54,6 +54,11 @@ class Table(Dataset):
                 fields = step.apply(fields, (0, 0, k))
         return np.ascontiguousarray(fields[name])
 
+    def only(self, *fields: Any) -> Table:
+        """The same rows without their other fields: see `Dataset.only`."""
+        made = super().only(*fields)
+        return made._with(columns={name: self.columns[name] for name in made.names})
+
     def take(self, rows: Any) -> Table:
         """Some rows, by slice, numbers or mask; no field is copied.
 
