@@ -88,22 +88,17 @@ def _processor() -> Iterator[Finding]:
 
 
 def _threads() -> Iterator[Finding]:
-    from graphc.runtime import blas
+    from graphc.runtime import blas, team
 
-    allowed, cores, count = _cores(), os.cpu_count() or 1, blas.threads()[1]
+    allowed, cores, count = team.cores(), os.cpu_count() or 1, blas.threads()[1]
     limits = "".join(f", {name}={os.environ[name]}" for name in THREADS if name in os.environ)
-    text = f"{allowed} of {cores} cores for us, {count} threads for BLAS{limits}"
+    text = (f"{allowed} of {cores} cores for us, {team.threads()} threads for calls, "
+            f"{count} for BLAS{limits}")  # fmt: skip
     if count > allowed:
         yield Finding("note", text, f"OMP_NUM_THREADS={allowed} keeps threads from waiting for "
                       "each other")  # fmt: skip
     else:
         yield Finding("ok", text)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _settings() -> Iterator[Finding]:

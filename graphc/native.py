@@ -214,7 +214,7 @@ class NativeProgram:
         found: dict[int, Kernel] = {}
         for step, function in self._latest().linked.all_functions():
             if function is not None and step.routine == "kernel":
-                found.setdefault(function.address, Kernel(step.label, step.source, function))
+                found.setdefault(function.address, Kernel(function.name, function.source, function))
         return list(found.values())
 
     def _latest(self) -> Bound:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core.node import Array, Variable
-from graphc.core.plan import Address, Place, Step, Word
+from graphc.core.plan import Address, Place, Split, Step, Word
 from graphc.ops.conv import border_of
 from graphc.passes.layout import Layout, shape_of
 from graphc.passes.lower import BLAS_DTYPES, itemsize
@@ -346,14 +346,28 @@ def convolution_step(
     if work.request.kind == "filter":
         words.append(addresses[1])
     words += [Address(places[v]), *packed, known, *work.numbers]
+    split = _parts(v, work, layouts, len(work.frames) * SOURCE_WORDS)
     traffic = sum(a.type.nbytes for a in (v, *v.args[:2]))
     assert v.op is not None
     label = f"{v.op.name} {_by(g.kernel)}, {g.channels} -> {g.filters} on {_by(g.size)}"
     return Step(
         "convolution", label, words, nodes=(v,), flops=g.flops, bytes=float(traffic),
         reads=tuple(str(a.place) for a in addresses), writes=(str(places[v]),),
-        extra=work.request,
+        extra=work.request, split=split,
     )  # fmt: skip
+
+
+def _parts(v: Variable, work: Work, layouts: Sequence[Layout], images: int) -> Split:
+    """Parts take whole blocks of images; `images` is the word that counts them."""
+    g, size, correlates = geometry(v), itemsize(v.dtype), work.request.kind == "correlate"
+    sources = range(len(work.frames))
+    moves = [(SOURCE_WORDS * k, layouts[k].strides[0] * size) for k in sources]
+    out = images + (1 if correlates else 2)
+    if not correlates:
+        moves.append((out, v.type.size // max(g.images, 1) * size))
+    scratch = tuple((out + 1 + k, count) for k, count in enumerate(work.scratch))
+    sums = (out, v.type.size, v.dtype) if correlates else None
+    return Split(g.images, BLOCK_BYTES // size, images, tuple(moves), scratch, sums)
 
 
 def operand_words(work: Work) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphc.core.node import Variable
-from graphc.core.plan import Address, Place, Step, Word
+from graphc.core.plan import Address, Place, Split, Step, Word
 from graphc.passes.convolution import KINDS, Depthwise, Geometry, by_plane, geometry
 from graphc.passes.layout import Layout
 from graphc.passes.lower import BLAS_DTYPES
@@ -39,12 +39,14 @@ def depthwise_step(
     for layout, address in zip(layouts, addresses):
         words += [address, *layout.strides]
     words += [Address(places[v]), g.images, g.channels, g.filters, *g.size, *g.made]
+    planes = {"forward": g.images * g.filters, "input": g.images * g.channels}
+    high = planes.get(kind, g.filters)
     return Step(
         "depthwise", f"{v.op.name} {'x'.join(map(str, g.kernel))}, depthwise, {_sizes(g)}", words,
-        0, {"forward": g.images * g.filters, "input": g.images * g.channels}.get(kind, g.filters),
+        0, high,
         nodes=(v,), flops=g.flops, bytes=float(sum(a.type.nbytes for a in (v, *v.args[:2]))),
         reads=tuple(str(a.place) for a in addresses), writes=(str(places[v]),), extra=request,
-        splittable=True,
+        split=Split(high),
     )  # fmt: skip
 
 

@@ -18,12 +18,13 @@ from graphc.core.kernel import (
     Store,
 )
 from graphc.core.node import Constant, Variable, describe
-from graphc.core.plan import Address, Place, Real, Step, Word
+from graphc.core.plan import Address, Place, Real, Split, Step, Word
 from graphc.passes.layout import Layout, c_strides, shape_of, trace
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 
 BLAS_DTYPES = ("float32", "float64")
+COLUMNS = 64  # of a part, at least: lines of memory that no other part has
 
 
 @dataclass
@@ -213,11 +214,13 @@ def kernel_step(
     words: list[Word] = []
     waiting = iter(scratch)
     pointers: dict[str, Word] = {}
+    own: list[tuple[int, int]] = []
     for o in kernel.operands:
         binding = nest.bindings[o.name]
         if o.alias:
             continue
         if binding.scratch:
+            own.append((len(pointers), binding.scratch * itemsize(o.dtype)))
             pointers[o.name] = Address(next(waiting))
         else:
             pointers[o.name] = operand_address(binding, launch, o, places)
@@ -236,11 +239,21 @@ def kernel_step(
             value = nest.constants[name]
             dtype = dict(kernel.constants)[name]
             words.append(Real(float(value)) if dtype in dtypes.FLOATS else as_word(int(value)))
-    high = nest.extents[0] if nest.extents and (kernel.outer or splittable) else 1
+    ranged = kernel.range_axis
+    high = 1 if ranged is None else nest.extents[ranged]
     return Step(
         "kernel", launch.label, words, 0, high, kernel=kernel, nodes=launch.nodes,
-        checks=nest.checks, flops=launch.flops, bytes=_traffic(nest), splittable=splittable,
+        checks=nest.checks, flops=launch.flops, bytes=_traffic(nest),
+        split=_split(nest, own) if splittable and kernel.apart else None,
     )  # fmt: skip
+
+
+def _split(nest: Nest, own: Sequence[tuple[int, int]]) -> Split:
+    """How parts share a kernel; `own` are the words and bytes of its scratch memory."""
+    kernel = nest.kernel
+    if kernel.by_columns:
+        return Split(nest.extents[len(kernel.outer)], COLUMNS)
+    return Split(nest.extents[0], scratch=tuple(own), totals=bool(kernel.totals))
 
 
 def as_word(value: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.core.node import Variable
-from graphc.core.plan import Address, Place, Step, Word
+from graphc.core.plan import Address, Place, Split, Step, Word
 from graphc.ops.pool import pooled_size
 from graphc.passes.layout import Layout, shape_of
 from graphc.passes.lower import BLAS_DTYPES
@@ -66,5 +66,5 @@ def pooling_step(
         nodes=(v,), flops=float(planes * made[0] * made[1] * window),
         bytes=float(sum(a.type.nbytes for a in (v, *v.args[: len(layouts)]))),
         reads=tuple(str(a.place) for a in addresses), writes=(str(places[v]),), extra=request,
-        splittable=True,
+        split=Split(planes),
     )  # fmt: skip

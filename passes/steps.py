@@ -8,7 +8,7 @@ from typing import Any
 
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Scalar, Update
-from graphc.core.plan import Address, Place, Real, Step, Word, WordAddress
+from graphc.core.plan import Address, Place, Real, Split, Step, Word, WordAddress
 from graphc.passes.blas import BLAS_DTYPES
 from graphc.passes.compressed import OPERANDS as COMPRESSED
 from graphc.passes.compressed import compressed_step, is_compressed
@@ -34,6 +34,7 @@ from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
 
+PAGE = 4096  # bytes: what is copied by one of several threads
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
 
 
@@ -125,7 +126,7 @@ class Steps:
     ) -> None:  # fmt: skip
         nest = launch.nest
         nest.kernel.short = _has_short_rows(nest)
-        step = kernel_step(launch, places, scratch, splittable and _splits(nest))
+        step = kernel_step(launch, places, scratch, splittable)
         names = [name for kind, name, _ in nest.kernel.words() if kind == "pointer"]
         moving = [
             (word, lay) for word, name in enumerate(names)
@@ -274,7 +275,8 @@ class Steps:
         self.steps.append(
             Step("copy_bytes", f"update of {s.name or 'a shared variable'}",
                  [Address(target), Address(place)], 0, v.type.nbytes, nodes=(v,),
-                 bytes=2.0 * v.type.nbytes, reads=(str(place),), writes=(str(target),))
+                 bytes=2.0 * v.type.nbytes, reads=(str(place),), writes=(str(target),),
+                 split=Split(v.type.nbytes, PAGE))
         )  # fmt: skip
 
     def _update(self, v: Variable, places: Mapping[Variable, Place], inplace: bool) -> None:
@@ -379,13 +381,6 @@ def _has_short_rows(nest: Nest) -> bool:
         return False
     innermost = len(nest.kernel.outer) - 1 if nest.kernel.lanes else len(nest.extents) - 1
     return nest.extents[innermost] < SHORT
-
-
-def _splits(nest: Nest) -> bool:
-    kernel = nest.kernel
-    if kernel.cross or not kernel.axes:
-        return False
-    return bool(kernel.outer) or not any(p.accumulators for p in kernel.phases)
 
 
 def _work(v: Variable) -> float:

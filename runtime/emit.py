@@ -35,23 +35,24 @@ LANES = 128
 
 def emit(kernel: Kernel) -> str:
     """The source of a kernel; equal kernels have equal sources."""
-    return _Writer(kernel).write()
+    return Writer(kernel).write()
 
 
-def is_splittable(kernel: Kernel) -> bool:
-    """Whether calls on parts of the outermost axis make up the whole."""
-    if kernel.cross or not kernel.axes:
-        return False
-    return bool(kernel.outer) or not any(p.accumulators for p in kernel.phases)
-
-
-class _Writer(Statements):
+class Writer(Statements):
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(kernel)
         self.partial: set[str] = set()
         self.lane = kernel.outer[-1] if kernel.lanes else None
+        self.range = None if kernel.range_axis is None else kernel.axes[kernel.range_axis]
 
     def write(self) -> str:
+        self.begin()
+        self.loops()
+        self.end()
+        return self.text()
+
+    def begin(self) -> None:
+        """What comes before the rows."""
         self.arguments()
         for name, dtype in self.kernel.arrays.items():
             self.put(f"{name} = local_{dtype}({LANES})")
@@ -60,11 +61,15 @@ class _Writer(Statements):
         if any(a.block for a in self.kernel.cross):
             self.put("rows = 0")
         self.statements(self.kernel.top)
-        self.loops()
+
+    def end(self) -> None:
+        """What comes after the rows."""
         self.finish(self.kernel.cross)
         self.statements(self.kernel.post)
         if self.kernel.columns:
             self.nest(self.kernel.inner, self.kernel.columns)
+
+    def text(self) -> str:
         self.put("return 0")
         mark = SHORT if self.kernel.short else ""
         return f"def kernel(block, low, high):{mark}\n" + "\n".join(self.lines) + "\n"
@@ -79,17 +84,14 @@ class _Writer(Statements):
         if not kernel.row and not any(p.elem or p.row for p in kernel.phases):
             return
         before = self.depth
-        outer = self.kernel.outer
-        for k, axis in enumerate(outer):
-            span = "low, high" if k == 0 else f"n_{axis.name}"
+        for axis in self.kernel.outer:
             if axis is self.lane:
-                low, high = ("low", "high") if k == 0 else ("0", f"n_{axis.name}")
+                low, high = self.span(axis)
                 self.put(f"for b in range({low}, {high}, {LANES}):")
                 self.depth += 1
                 self.put(f"m = imin({LANES}, {high} - b)")
             else:
-                self.put(f"for {axis.name} in range({span}):")
-                self.depth += 1
+                self.loop(axis)
         self.row(self.kernel.row)
         for phase in self.kernel.phases:
             self.phase(phase)
@@ -138,24 +140,24 @@ class _Writer(Statements):
             self.start(a)
         inner = self.kernel.inner
         if not blocked:
-            self.spread(inner, phase.elem)
+            self.nest(inner, phase.elem)
             return
         depth = self.depth
         for axis in inner[:-1]:
-            self.put(f"for {axis.name} in range(n_{axis.name}):")
-            self.depth += 1
+            self.loop(axis)
         self.blocks(inner[-1], blocked, phase.elem)
         self.depth = depth
         self.finish(phase.accumulators)
 
     def blocks(self, axis: Axis, blocked: list[Accumulator], body: Sequence[Statement]) -> None:
         """The innermost loop of float sums, in blocks."""
-        self.put(f"for b in range(0, n_{axis.name}, {BLOCK}):")
+        low, high = self.span(axis)
+        self.put(f"for b in range({low}, {high}, {BLOCK}):")
         self.depth += 1
         for a in blocked:
             self.put(f"{a.name}_b = {neutral('sum', a.dtype)}")
         self.partial = {a.name for a in blocked}
-        self.put(f"for {axis.name} in range(b, imin(b + {BLOCK}, n_{axis.name})):")
+        self.put(f"for {axis.name} in range(b, imin(b + {BLOCK}, {high})):")
         self.depth += 1
         self.statements(body)
         self.depth -= 1
@@ -187,15 +189,23 @@ class _Writer(Statements):
         self.statements(phase.elem)
         self.depth = before
 
-    def spread(self, axes: Sequence[Axis], body: Sequence[Statement]) -> None:
-        """Loops of which this call takes its part, where the kernel can be split there."""
-        if self.kernel.outer or not axes or not is_splittable(self.kernel):
-            self.nest(axes, body)
-        elif body:
-            self.put(f"for {axes[0].name} in range(low, high):")
-            self.depth += 1
-            self.nest(axes[1:], body)
-            self.depth -= 1
+    def nest(self, axes: Sequence[Axis], body: Sequence[Statement]) -> None:
+        """Loops over axes around statements; of its range, the call takes its part."""
+        if not body:
+            return
+        before = self.depth
+        for axis in axes:
+            self.loop(axis)
+        self.statements(body)
+        self.depth = before
+
+    def loop(self, axis: Axis) -> None:
+        self.put(f"for {axis.name} in range({', '.join(self.span(axis))}):")
+        self.depth += 1
+
+    def span(self, axis: Axis) -> tuple[str, str]:
+        """Where an axis begins and ends for this call."""
+        return ("low", "high") if axis is self.range else ("0", f"n_{axis.name}")
 
     # --- statements -------------------------------------------------------------------
 

@@ -16,6 +16,9 @@ from graphc.runtime import compressed, convolutions, depthwise, natives, pooling
 from graphc.runtime.buffers import allocate
 from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
+from graphc.runtime.emit_parts import emit_end, emit_part
+from graphc.runtime.parts import leaves_totals, share_out
+from graphc.runtime.team import threads
 
 ROW = 4  # words of a step: function, block, low, high
 
@@ -50,11 +53,14 @@ class Linked:
     functions: list[Compiled | None]
     kept: list[Any] = field(default_factory=list)
     loops: dict[int, Linked] = field(default_factory=dict)  # the bodies of loop steps
+    ends: dict[int, Compiled] = field(default_factory=dict)  # what completes steps in parts
 
     def all_functions(self) -> Iterator[tuple[Step, Compiled | None]]:
         """All steps with their native functions; those of loops' bodies follow the loop."""
         for k, (step, function) in enumerate(zip(self.plan.steps, self.functions)):
             yield step, function
+            if k in self.ends:
+                yield step, self.ends[k]
             if k in self.loops:
                 yield from self.loops[k].all_functions()
 
@@ -64,14 +70,17 @@ class Linked:
             self.words[word] = variable.storage.array.ctypes.data + offset
 
 
-def compile_step(step: Step, before: Step | None = None) -> Compiled | None:
+def compile_step(
+    step: Step, before: Step | None = None, *, part: bool = False
+) -> Compiled | None:
     """The native function of a step; None for host steps.
 
-    `before` is the step of an earlier plan that did the same for other sizes.
+    `before` is the step of an earlier plan that did the same for other sizes. Of a kernel in
+    two stages, it is the `part`.
     """
     if step.routine == "kernel":
         assert step.kernel is not None
-        step.source = step.source or emit(step.kernel)
+        step.source = emit_part(step.kernel) if part else emit(step.kernel)
         return compile_source(step.source, step.label)
     if step.routine in natives.SOURCES:
         step.source = natives.SOURCES[step.routine]
@@ -96,9 +105,11 @@ def link(plan: Plan, earlier: Plan | None = None) -> Linked:
     """
     same = earlier is not None and len(earlier.steps) == len(plan.steps)
     before = earlier.steps if same and earlier is not None else [None] * len(plan.steps)
+    most = threads()
+    staged = [leaves_totals(s, most) for s in plan.steps]
     functions = [
-        compile_step(s, b if b is not None and b.routine == s.routine else None)
-        for s, b in zip(plan.steps, before)
+        compile_step(s, b if b is not None and b.routine == s.routine else None, part=t)
+        for s, b, t in zip(plan.steps, before, staged)
     ]
     starts, total = [], 0
     for step in plan.steps:
@@ -117,6 +128,13 @@ def link(plan: Plan, earlier: Plan | None = None) -> Linked:
         table[k] = (address, base + 8 * starts[k], step.low, step.high)
         if step.routine == "loop":
             linked.loops[k] = link_loop(linked, step, starts[k])
+    for k, step in enumerate(plan.steps):
+        if staged[k] and step.kernel is not None:
+            linked.ends[k] = compile_source(emit_end(step.kernel), f"{step.label}: end")
+    ends = {k: function.address for k, function in linked.ends.items()}
+    shared = share_out(plan.steps, most, ends, table, words, starts, linked.kept)
+    if shared:
+        plan.notes.append(f"{shared} of {len(plan.steps)} steps in parts, on {most} threads")
     return linked
 
 

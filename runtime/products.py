@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from graphc.core.plan import Step
+from graphc.core.plan import Split, Step
 from graphc.runtime import natives
 from graphc.runtime.compile import Compiled, compile_emitted, is_loaded
 from graphc.runtime.contraction import (
@@ -16,6 +16,8 @@ from graphc.runtime.contraction import (
     emit_gemm,
     level_of,
 )
+
+LEAST = 8  # rows or columns of a part
 
 
 @functools.cache
@@ -42,6 +44,7 @@ def prepare(step: Step, before: Step | None = None) -> Compiled:
     step.served = choice
     rows = choice.split == "rows"
     step.high = p.m if rows else p.n
+    step.split = Split(step.high, max(choice.granule, LEAST))
     step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
     if choice.variant is None:
         step.label += " by BLAS"

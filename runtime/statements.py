@@ -133,8 +133,13 @@ class Statements:
     def combined(self, a: Accumulator, old: str, value: str) -> str:
         return f"{COMBINE[a.kind]}({old}, {value})"
 
-    def position(self, a: Accumulator, best: str, at: str, value: str) -> None:
-        """The first largest (or smallest) element; the first NaN beats all."""
+    def position(
+        self, a: Accumulator, best: str, at: str, value: str, where: str = ""
+    ) -> None:
+        """The first largest (or smallest) element; the first NaN beats all.
+
+        `where` it is, is the place in the loops if nothing else is said.
+        """
         sign = ">" if a.kind == "argmax" else "<"
         better = f"{value} {sign} {best}"
         if a.dtype in FLOATS:
@@ -142,7 +147,7 @@ class Statements:
         self.put(f"if {better}:")
         self.depth += 1
         self.put(f"{best} = {value}")
-        self.put(f"{at} = {self.linear_index()}")
+        self.put(f"{at} = {where or self.linear_index()}")
         self.depth -= 1
 
     def linear_index(self) -> str:

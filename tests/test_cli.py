@@ -160,11 +160,11 @@ def test_the_doctor_names_the_devices_of_a_driver(monkeypatch):
 
 
 def test_the_doctor_tells_of_too_many_threads(monkeypatch):
-    from graphc.runtime import blas
+    from graphc.runtime import blas, team
 
-    monkeypatch.setattr(doctor, "_cores", lambda: 2)
+    monkeypatch.setattr(team, "cores", lambda: 2)
     monkeypatch.setattr(blas, "threads", lambda: (0, 64))
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     (finding,) = doctor._threads()
     assert finding.state == "note" and "OMP_NUM_THREADS=2" in finding.advice
-    assert "64 threads for BLAS, OMP_NUM_THREADS=64" in finding.what
+    assert "64 for BLAS, OMP_NUM_THREADS=64" in finding.what

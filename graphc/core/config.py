@@ -15,11 +15,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: its default, the values it may take, and what it means."""
+    """One setting: its default, the values it may take, and what it means.
+
+    `least` is the least value of one that counts something.
+    """
 
     default: Any
     choices: tuple[Any, ...] | None
     doc: str
+    least: int | None = None
 
 
 OPTIONS = {
@@ -32,6 +36,10 @@ OPTIONS = {
     "cuda_products": Option(
         "float32", ("float32", "tf32", "bfloat16"),
         "what cuBLAS rounds the factors of float32 products to",
+    ),
+    "threads": Option(
+        0, None, "threads that a call on the CPU may use; 0: one per core, at most 8, and no more "
+        "than OMP_NUM_THREADS", 0,
     ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
@@ -72,6 +80,9 @@ class Config:
         if option.choices is not None and value not in option.choices:
             allowed = ", ".join(repr(c) for c in option.choices)
             raise ValueError(f"graphc.config.{name} may be {allowed}, not {value!r}")
+        if option.least is not None and (type(value) is not int or value < option.least):
+            what = f"a whole number from {option.least} on"
+            raise ValueError(f"graphc.config.{name} may be {what}, not {value!r}")
         self._values[name] = value
 
     @contextmanager
@@ -109,8 +120,8 @@ ELSEWHERE = {
     "linker": "mode says how functions run",
     "exception_verbosity": "errors always name the user's lines, shapes and dtypes",
     "warn": "there are no warnings about old versions",
-    "pthreads": "graphc decides by itself how loops run",
-    "openmp": "graphc decides by itself how loops run",
+    "pthreads": "threads says how many threads a call may use",
+    "openmp": "threads says how many threads a call may use",
     "scan": "loops have no options",
     "allow_gc": "memory is planned when a function is compiled, and kept",
     "cast_policy": "integers and Python numbers never widen floats",

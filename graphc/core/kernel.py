@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from graphc.core.dtypes import is_half
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -149,6 +151,55 @@ class Kernel:
     @property
     def inner(self) -> tuple[Axis, ...]:
         return tuple(a for a in self.axes if not a.outer)
+
+    @property
+    def by_columns(self) -> bool:
+        """Whether there is nothing but columns: every one could be done by itself."""
+        once = self.row or self.post or any(isinstance(s, Store) for s in self.top)
+        rows = any(p.row or p.accumulators for p in self.phases)
+        columns = bool(self.cross) and all(a.scope == "column" for a in self.cross)
+        return columns and bool(self.inner) and not once and not rows
+
+    @property
+    def range_axis(self) -> int | None:
+        """The axis of which a call does a range; None if it does everything."""
+        if self.by_columns:
+            return len(self.outer)
+        if self.outer:
+            return 0
+        reduces = self.cross or any(p.accumulators for p in self.phases)
+        return 0 if self.axes and not reduces else None
+
+    @property
+    def totals(self) -> list[Accumulator]:
+        """What is combined over everything, not row by row."""
+        rows = [] if self.outer else [a for p in self.phases for a in p.accumulators]
+        return [*self.cross, *rows]
+
+    @property
+    def apart(self) -> bool:
+        """Whether calls for parts of the range may run at the same time.
+
+        They make up the whole, or where there are `totals`, give parts of those. What comes
+        before the rows is done by each of them, and what comes after by none of them but where
+        there is nothing but columns. None may overwrite what another reads elsewhere, as
+        through an alias with other strides.
+        """
+        once = self.top
+        if self.totals and not self.by_columns:
+            if self.lanes or not self.axes or any(is_half(a.dtype) for a in self.totals):
+                return False
+            if not self.outer:
+                once = self.top + self.row
+                if len(self.phases) != 1:
+                    return False
+        elif self.range_axis is None:
+            return False
+        written = {o.name for o in self.operands if o.written}
+        aliases = any(o.alias for o in self.operands)
+        picks = any(isinstance(s, Load | Store) and s.offset and s.operand in written
+                    for s in self._statements())  # fmt: skip
+        return not (aliases or picks or any(isinstance(s, Store) for s in once))
 
     def words(self) -> list[tuple[str, str, int]]:
         """What the argument block holds: (kind, name, axis) per word, in order."""

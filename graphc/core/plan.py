@@ -57,6 +57,36 @@ class WordAddress:
 Word = int | Address | Real | WordAddress
 
 
+@dataclass(frozen=True)
+class Split:
+    """How a step falls into parts that can be done at the same time.
+
+    Parameters
+    ----------
+    size, unit : int
+        What is shared out: the range of the step, or what the word `counted` says. Parts begin
+        at multiples of `unit`.
+    counted : int, optional
+        The word that says how many a call has to do; without one, the call's range does.
+    moves : tuple of (word, int)
+        Words with addresses that go with the part, and by how many bytes for each of `size`.
+    scratch : tuple of (word, int)
+        Words with addresses of memory that each part needs for itself, and its bytes.
+    sums : (word, int, str), optional
+        The word of a result that is the sum of what the parts give, its elements and dtype.
+    totals : bool
+        Parts of a kernel leave totals, which a kernel of its own combines.
+    """
+
+    size: int
+    unit: int = 1
+    counted: int | None = None
+    moves: tuple[tuple[int, int], ...] = ()
+    scratch: tuple[tuple[int, int], ...] = ()
+    sums: tuple[int, int, str] | None = None
+    totals: bool = False
+
+
 @dataclass
 class Step:
     """One native call (or host call) of a plan.
@@ -77,6 +107,8 @@ class Step:
         The operations it stands for.
     checks : list of Variable
         By error code less one, what an error is about.
+    split : Split, optional
+        How several threads share it.
     """
 
     routine: str
@@ -92,7 +124,7 @@ class Step:
     bytes: float = 0.0
     writes: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
-    splittable: bool = False
+    split: Split | None = None
     extra: Any = None
     served: Any = None
 

@@ -5,6 +5,7 @@ error code. ``NAMESPACE`` is what its names mean; ``OPERATORS`` what Python's op
 """
 
 from graphc.runtime.primitives import (  # noqa: F401
+    atomics,
     casts,
     division,
     memory,
