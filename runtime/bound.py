@@ -14,10 +14,10 @@ from graphc.runtime.buffers import empty
 from graphc.runtime.clock import Clock
 from graphc.runtime.entry import BoundEntry, InputSpec, OutputSpec
 from graphc.runtime.link import link, view_of
+from graphc.runtime.parts import seconds
 from graphc.runtime.walker import Walker, c_strides
 
 LONG = 50e-6  # seconds from which on a plan lets other threads have the interpreter
-FLOPS, BYTES = 5e10, 1e10  # a second, about
 
 
 class Bound:
@@ -70,7 +70,7 @@ class Bound:
             (a.ctypes.data, a.ctypes.data + a.nbytes)
             for v in self.updated() if (a := v.storage.array).nbytes
         ]  # fmt: skip
-        work = sum(s.flops / FLOPS + s.bytes / BYTES for s in self.plan.steps)
+        work = sum(map(seconds, self.plan.steps))
         return BoundEntry(
             inputs, outputs, self.linked.table, returns=self.returns, guarded=guarded,
             long=work > LONG, keep=(self.linked, [v.storage.array for v in self.shared()]),

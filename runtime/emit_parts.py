@@ -123,6 +123,7 @@ class _End(_Stage):
             self.loop(axis)
         place = f"{a.operand}[{self.index(a.operand)}]"
         item = 8 if wide == "float64" else int("".join(filter(str.isdigit, wide)) or 8) // 8
-        self.put(f"column = peek_{wide}({part}, ({self.index(a.operand)}) * {item})")
-        self.put(f"{place} = {self.combined(a, place, 'column')}")
+        value = f"{a.operand}_v"
+        self.put(f"{value} = peek_{wide}({part}, ({self.index(a.operand)}) * {item})")
+        self.put(f"{place} = {self.combined(a, place, value)}")
         self.depth = before
