@@ -63,6 +63,9 @@ class FakeDriver:
         assert 1 <= grid <= 2**31 - 1 and 1 <= threads <= 1024
         self.calls.append(("launch", kernel, grid, threads, tuple(arguments)))
 
+    def prepare(self, kernel, grid, threads, arguments):
+        return lambda: self.launch(kernel, grid, threads, arguments)
+
     def multiply(self, gemm, a, b, c):
         """Note the call, and do what cuBLAS documents, on the fake's bytes."""
         self.calls.append(("multiply", gemm, a, b, c))
