@@ -30,7 +30,13 @@ def capturing_driver():
                 self.counts["launched"] += 1
                 super().launch(*given)
             else:
-                self.open_graph.append(given)
+                self.open_graph.append((super().launch, given))
+
+        def multiply(self, *given):
+            if self.open_graph is None:
+                super().multiply(*given)
+            else:
+                self.open_graph.append((super().multiply, given))
 
         def allocate(self, size):
             assert self.open_graph is None, "memory can't be had while a stream is captured"
@@ -43,16 +49,19 @@ def capturing_driver():
             finally:
                 self.open_graph = None
             self.counts["captured"] += 1
-            run = super().launch
 
             def replay():
                 self.counts["replayed"] += 1
-                for given in nodes:
+                for run, given in nodes:
                     run(*given)
 
             return replay
 
-    return Capturing(driver._cuda, simulated=True) if driver.simulated else driver
+    if not driver.simulated:
+        return driver
+    made = Capturing(driver._cuda, simulated=True)
+    made.lacks_products = driver.lacks_products
+    return made
 
 
 @contextlib.contextmanager
@@ -199,7 +208,7 @@ def sgd(target, until=None):
 
 def many_calls():
     """`graphc.loop` gives what calls one after the other give."""
-    order, scales = np.arange(9) % 3, np.linspace(0.5, 1.5, 9)
+    order, scales = np.arange(6) % 3, np.linspace(0.5, 1.5, 6)
     for driver in (contextlib.nullcontext, captures):
         with driver() as counts:
             found = {}
@@ -209,11 +218,11 @@ def many_calls():
                 if counts:
                     counts.update(captured=0, replayed=0, launched=0)
                 first = graphc.loop(f, *given)
-                again = graphc.loop(f, graphc.each(order), 1.0, np.array([0, 1]), n_steps=5)
+                again = graphc.loop(f, graphc.each(order), 1.0, np.array([0, 1]), n_steps=4)
                 last = f(1, 1.0, np.array([2]))  # a call by itself, after them
                 found[target] = [*first, *again, *last, w.get_value()]
-                if counts and target == "cuda":
-                    assert counts["replayed"] >= 7 + 3 and counts["captured"] <= 3, counts
+                if counts and target == "cuda" and current_driver().lacks_products:
+                    assert counts["replayed"] >= 4 + 2 and counts["captured"] <= 3, counts
             for x, y in zip(found["cuda"], found["cpu"], strict=True):
                 assert x.dtype == y.dtype and x.shape == y.shape
                 np.testing.assert_allclose(x, y, 1e-9)
@@ -221,7 +230,7 @@ def many_calls():
 
 def many_calls_that_end():
     """By a condition, and by a bad index: what is launched behind them does nothing."""
-    order, pick = np.arange(30) % 3, np.array([0])
+    order, pick = np.arange(10) % 3, np.array([0])
     for driver in (contextlib.nullcontext, captures):
         with driver():
             found = {}
@@ -229,7 +238,7 @@ def many_calls_that_end():
                 f, w = sgd(target, until=2.0)
                 rows = graphc.loop(f, graphc.each(order), 1.0, pick, until=2)
                 found[target] = [*rows, w.get_value()]
-                assert 2 < len(rows[0]) < 30 and rows[2][-1] and not rows[2][:-1].any()
+                assert 2 < len(rows[0]) < 8 and rows[2][-1] and not rows[2][:-1].any()
                 bad = np.zeros((8, 1), "int64")
                 bad[6] = 7
                 try:
@@ -242,6 +251,27 @@ def many_calls_that_end():
             for x, y in zip(found["cuda"], found["cpu"], strict=True):
                 assert x.shape == y.shape
                 np.testing.assert_allclose(x, y, 1e-9)
+
+
+def many_products():
+    """Products of rows that move, with results that move, and updates that add products."""
+    drawn = np.random.RandomState(3)
+    rows, start = drawn.uniform(0, 1, (5, 4, 3)), drawn.uniform(0.5, 1, (3, 3))
+    bound = 5.0
+    for driver in (contextlib.nullcontext, captures):
+        with driver():
+            found = {}
+            for target in ("cuda", "cpu"):
+                x, w = T.dmatrix("x"), graphc.shared(start.copy(), name="w")
+                y = T.dot(x, w)
+                f = graphc.function([x], [y, T.dot(y.T, x), y.sum() < bound], target=target,
+                                    updates=[(w, w - 0.1 * T.dot(x.T, y))])  # fmt: skip
+                few = graphc.loop(f, graphc.each(rows), until=2)
+                assert len(few[0]) == 4 and not few[2][:3].any()
+                found[target] = [*graphc.loop(f, graphc.each(rows)), w.get_value(), *few,
+                                 f(rows[1])[0]]  # fmt: skip
+            for a, b in zip(found["cuda"], found["cpu"], strict=True):
+                np.testing.assert_allclose(a, b, 1e-9)
 
 
 def many_calls_with_loops():
@@ -261,4 +291,4 @@ def many_calls_with_loops():
 
 
 CASES = (captured_loops, host_steps_in_loops, many_calls, many_calls_that_end,
-         many_calls_with_loops)  # fmt: skip
+         many_calls_with_loops, many_products)  # fmt: skip
