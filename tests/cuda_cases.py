@@ -322,7 +322,7 @@ def products_by_a_library():
     use_driver(used)
     try:
         for case in (products, training, mini_batches, loops, bad_indices_before_products,
-                     cuda_graph_cases.many_products, cuda_graph_cases.many_calls_that_end):
+                     cuda_graph_cases.many_products):
             case()
     finally:
         use_driver(driver)
