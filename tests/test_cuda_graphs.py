@@ -5,7 +5,9 @@ Against drivers that only write down what they are asked for; the simulator's ca
 """
 
 import ctypes
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -333,6 +335,48 @@ def test_a_warm_process_compiles_nothing_and_has_no_numba(tmp_path):
     cold, warm = found
     assert int(cold[0]) > 5 and warm[0] == "0"
     assert cold[1] == warm[1] and int(warm[1]) > 8 and warm[2] == "False"
+
+
+STUBBED = """
+from graphc.runtime.cuda import graphs, kernels, launching
+
+launcher = launching.Launcher(0x5000, (9, 0))
+kernel = launcher.load(kernels.COPY, "copy")
+launch = launcher.prepare(kernel, 3, 256, (1 << 40, -2, 3, 4, 5))
+launch()
+replay = graphs.capture(0x5000, launch)
+replay()
+del replay
+try:
+    graphs.capture(0x5000, launcher.prepare(kernel, 1, 1, (1, 2, 3, 4, 700)))
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("numba_cuda") is None or shutil.which("cc") is None,
+    reason="numba-cuda or a C compiler isn't installed: no bindings to try on a stub driver",
+)
+def test_nvidias_bindings_pass_on_what_is_launched(tmp_path):
+    """The way from a source to the driver's C calls, with a driver that says what it is asked."""
+    stub = tmp_path / "libcuda.so.1"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(stub), str(HERE / "cuda_stub.c"), "-ldl"],
+                   check=True)  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", STUBBED], capture_output=True, text=True, timeout=100,
+        cwd=HERE.parent,
+        env={**os.environ, "GRAPHC_CACHE_DIR": str(tmp_path / "kernels"),
+             "LD_LIBRARY_PATH": str(tmp_path), "PYTHONPATH": str(HERE.parent)},
+    )  # fmt: skip
+    launch = "launch 0x22 3 1 1 256 1 1 0 0x5000 1: 1099511627776 -2 3 4 5"
+    assert run.stdout.splitlines() == [
+        "load ELF", "function kernel of 0x11", launch,
+        "begin 0x5000 1", launch, "end", "instantiate 0x33 0", "destroy graph",
+        "replay 0x44 0x5000", "destroy runnable",
+        "begin 0x5000 1", "launch 0x22 1 1 1 1 1 1 0 0x5000 1: 1 2 3 4 700", "end",
+        "the CUDA driver says CUDA_ERROR_ILLEGAL_ADDRESS",
+    ], run.stdout + run.stderr  # fmt: skip
 
 
 # --- many calls at once ---------------------------------------------------------------
