@@ -44,8 +44,8 @@ class Options:
         Per output, whether it stays on the device.
     cuda_products : {"float32", "tf32", "bfloat16"}
         To what factors of float32 products are rounded on the device.
-    cuda_graphs : bool
-        Whether plans are captured as CUDA graphs where that can be done.
+    cuda_graphs : {"auto", True, False}
+        Whether what plans launch is captured as CUDA graphs; True raises where that can't be.
     """
 
     mode: str
@@ -57,7 +57,7 @@ class Options:
     target: str = "cpu"
     device_outputs: tuple[bool, ...] = ()
     cuda_products: str = "float32"
-    cuda_graphs: bool = False
+    cuda_graphs: bool | str = "auto"
 
 
 class Program(Protocol):

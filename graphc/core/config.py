@@ -31,7 +31,8 @@ OPTIONS = {
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
     "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
     "cuda_graphs": Option(
-        False, (True, False), "capture plans without loops and steps of the host as CUDA graphs"
+        "auto", ("auto", True, False),
+        "capture what plans launch as CUDA graphs: where that works, always (or raise), never",
     ),
     "cuda_products": Option(
         "float32", ("float32", "tf32", "bfloat16"),

@@ -10,6 +10,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +61,11 @@ class Driver(Protocol):
 
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         """Run a kernel after what was launched before; nobody waits."""
+
+    def prepare(
+        self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]
+    ) -> Callable[[], Any]:
+        """A launch that is made again and again, each time with the same arguments."""
 
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
@@ -134,6 +140,7 @@ class NumbaDriver:
         self._cublas: Any = None
         self.ordinal = 0 if simulated else int(cuda.get_current_device().id)
         self._kernels: dict[str, Any] = {}
+        self._launches: Any = None
         if not simulated:  # grids are as large as the work; Numba would warn of small ones
             from numba.cuda import config
 
@@ -153,15 +160,40 @@ class NumbaDriver:
     def load(self, source: str, name: str) -> Any:
         found = self._kernels.get(source)
         if found is None:
-            from graphc.runtime.cuda.namespace import function_of
+            if self.simulated:
+                from graphc.runtime.cuda.namespace import function_of
 
-            found = self._cuda.jit(function_of(source, name))
+                found = self._cuda.jit(function_of(source, name))
+            else:
+                found = self._launcher().load(source, name)
             self._kernels[source] = found
         return found
 
+    def _launcher(self) -> Any:
+        """What loads stored kernels and launches them, without Numba."""
+        if self._launches is None:
+            from graphc.runtime.cuda.launching import Launcher
+
+            capability = self._cuda.get_current_device().compute_capability
+            self._launches = Launcher(self._stream_address(), tuple(capability))
+        return self._launches
+
+    def _stream_address(self) -> int:
+        from graphc.runtime.cuda.launching import stream_address
+
+        return stream_address(self.stream)
+
+    def prepare(
+        self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]
+    ) -> Callable[[], Any]:
+        if self.simulated:
+            return partial(self.launch, kernel, grid, threads, arguments)
+        prepared: Callable[[], Any] = self._launcher().prepare(kernel, grid, threads, arguments)
+        return prepared
+
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         if not self.simulated:
-            kernel[grid, threads, self.stream](*arguments)
+            self.prepare(kernel, grid, threads, arguments)()
             return
         # The simulator's threads are Python's, and wait for each other in loops.
         before = sys.getswitchinterval()
@@ -174,7 +206,7 @@ class NumbaDriver:
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         if self._cublas is None:
             self._workspace = self.allocate(WORKSPACE)
-            self._cublas = Cublas(int(self.stream.handle.value or 0), self._workspace.address)
+            self._cublas = Cublas(self._stream_address(), self._workspace.address)
         self._cublas.multiply(gemm, a, b, c)
 
     def synchronize(self) -> None:
@@ -187,7 +219,7 @@ class NumbaDriver:
             return None
         from graphc.runtime.cuda.graphs import capture
 
-        return capture(self.stream, launches)
+        return capture(self._stream_address(), launches)
 
     def adopt(self, address: int, size: int, owner: Any) -> NumbaMemory:
         if self.simulated:
@@ -213,7 +245,7 @@ class NumbaDriver:
     def read_dlpack(self, value: Any) -> dict[str, Any]:
         from graphc.runtime.cuda.interchange import read_dlpack
 
-        return read_dlpack(value, 0 if self.simulated else int(self.stream.handle.value or 0))
+        return read_dlpack(value, 0 if self.simulated else self._stream_address())
 
     def export(self, array: Any, **options: Any) -> Any:
         if self.simulated:

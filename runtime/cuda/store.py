@@ -43,6 +43,16 @@ def key_of(source: str, capability: tuple[int, int], kind: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def stored(source: str, capability: tuple[int, int], kind: str) -> bytes | None:
+    """A kernel's code on the disk; None where it isn't known."""
+    return disk.cache().load(key_of(source, capability, kind), "kernel")
+
+
+def reject(source: str, capability: tuple[int, int], kind: str, reason: str) -> None:
+    """Delete code that can't be used, with a warning."""
+    disk.cache().reject(key_of(source, capability, kind), reason)
+
+
 def ptx_of(source: str, capability: tuple[int, int]) -> str:
     """A kernel's PTX, from the disk where it is known; its entry is named ``kernel``."""
     store, key = disk.cache(), key_of(source, capability, "ptx")
@@ -65,10 +75,15 @@ def cubin_of(source: str, capability: tuple[int, int]) -> bytes:
     found = store.load(key, "kernel")
     if found is not None:
         return found
+    code = linked(ptx_of(source, capability), capability)
+    store.save(key, "kernel", code)
+    return code
+
+
+def linked(ptx: str, capability: tuple[int, int]) -> bytes:
+    """The machine code of a kernel's PTX."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}")
-    whole = ObjectCode.from_ptx(ptx_of(source, capability).encode())
-    code = bytes(Linker(whole, options=options).link("cubin").code)
-    store.save(key, "kernel", code)
-    return code
+    whole = ObjectCode.from_ptx(ptx.encode())
+    return bytes(Linker(whole, options=options).link("cubin").code)
