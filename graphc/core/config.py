@@ -7,25 +7,34 @@ assigned at run time, or set for a ``with`` block (``with config(floatX="float32
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.core.devices import device_name
+
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: its default, the values it may take, and what it means."""
+    """One setting: its default, the values it may take, and what it means.
+
+    With `read`, the choices are examples: it makes a value of what was given, or None.
+    """
 
     default: Any
     choices: tuple[Any, ...] | None
     doc: str
+    read: Callable[[Any], Any] | None = None
 
 
 OPTIONS = {
     "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
-    "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
+    "device": Option(
+        "cpu", ("cpu", "cuda", "cuda:1"), "where functions run unless they say otherwise",
+        device_name,
+    ),
     "cuda_graphs": Option(
         False, (True, False), "capture plans without loops and steps of the host as CUDA graphs"
     ),
@@ -69,10 +78,15 @@ class Config:
         option = OPTIONS.get(name)
         if option is None:
             raise AttributeError(_unknown(name))
-        if option.choices is not None and value not in option.choices:
-            allowed = ", ".join(repr(c) for c in option.choices)
-            raise ValueError(f"graphc.config.{name} may be {allowed}, not {value!r}")
-        self._values[name] = value
+        known = value if option.read is None else option.read(value)
+        right = option.choices is None or (
+            known in option.choices if option.read is None else known is not None
+        )
+        if not right:
+            allowed = ", ".join(repr(c) for c in option.choices or ())
+            more = ", ..." if option.read is not None else ""
+            raise ValueError(f"graphc.config.{name} may be {allowed}{more}, not {value!r}")
+        self._values[name] = known
 
     @contextmanager
     def __call__(self, **settings: Any) -> Iterator[Config]:
