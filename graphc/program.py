@@ -38,14 +38,14 @@ class Options:
         whether it may share memory with inputs, shared variables or later results.
     profile : bool
         Whether every step is timed.
-    target : {"cpu", "cuda"}
+    target : {"cpu", "cuda", "cuda:1", ...}
         Where compiled functions run.
-    device_outputs : tuple of bool
-        Per output, whether it stays on the device.
+    device_outputs : tuple of str
+        Per output, the device on which it stays, or nothing.
     cuda_products : {"float32", "tf32", "bfloat16"}
         To what factors of float32 products are rounded on the device.
-    cuda_graphs : bool
-        Whether plans are captured as CUDA graphs where that can be done.
+    cuda_graphs : {"auto", True, False}
+        Whether what plans launch is captured as CUDA graphs; True raises where that can't be.
     """
 
     mode: str
@@ -55,9 +55,9 @@ class Options:
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
     target: str = "cpu"
-    device_outputs: tuple[bool, ...] = ()
+    device_outputs: tuple[str, ...] = ()
     cuda_products: str = "float32"
-    cuda_graphs: bool = False
+    cuda_graphs: bool | str = "auto"
 
 
 class Program(Protocol):

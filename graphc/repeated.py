@@ -180,7 +180,7 @@ class _Loop:
         """As many calls as go in one native loop; by which row that got, and whether it ended."""
         # What compiles is imported with the first function that does.
         from graphc.native import NativeProgram
-        from graphc.runtime.repeat import Repeat, fits
+        from graphc.runtime.repeat import fits, repeat_of
 
         program = self.function.program
         if not isinstance(program, NativeProgram) or self.function._declaration.states:
@@ -193,7 +193,7 @@ class _Loop:
             given = self._stacked(bound)
             if given is None:
                 return t, False
-            repeat = Repeat(bound, given, self.results, self.until)
+            repeat = repeat_of(bound, given, self.results, self.until)
             done, ended, error, _ = repeat.run(t, self.count)
         if self.until is not None:
             rows = self.results[self.until]

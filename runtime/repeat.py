@@ -103,4 +103,16 @@ class Repeat:
 
 def fits(bound: Any) -> bool:
     """Whether a plan can be run so: natively, with updates in place."""
-    return isinstance(bound, Bound) and bound.native is not None and not bound.stale
+    if isinstance(bound, Bound):
+        return bound.native is not None and not bound.stale
+    return bool(getattr(bound, "can_repeat", False))
+
+
+def repeat_of(
+    bound: Any, given: Sequence[tuple[Array, bool]], results: Sequence[Array],
+    until: int | None = None,
+) -> Any:  # fmt: skip
+    """A `Repeat` of a plan on the host, or what does its work on the plan's device."""
+    if isinstance(bound, Bound):
+        return Repeat(bound, given, results, until)
+    return bound.repeat(given, results, until)

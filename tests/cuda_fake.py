@@ -1,6 +1,10 @@
 """A driver that runs nothing and writes down what is asked of it, for tests of plans."""
 
+from contextlib import nullcontext
+
 import numpy as np
+
+from graphc.runtime.cuda.faults import DeviceState
 
 
 class FakeMemory:
@@ -47,14 +51,31 @@ class FakeDriver:
     name, ordinal, threads, blocks = "a recording", 0, 256, 1024
 
     def __init__(self, capturing=True, lacks_products="a recording has none"):
-        self.lacks_products = lacks_products
+        self.lacks_products, self.state = lacks_products, DeviceState(0, self.name)
         self.calls, self.sources, self.next_address = [], {}, 1 << 20
         self.allocated, self.capturing, self.places = [], capturing, {}
-        self.memories = []
+        self.memories, self.graphs, self.refuses = [], [], None
 
-    def allocate(self, size):
+    def context(self):
+        return nullcontext()
+
+    def allocate(self, size, kind="other memory", what=""):
         self.allocated.append(size)
-        return FakeMemory(self, size)
+        return self.state.allocate(self, size, kind, what, lambda: FakeMemory(self, size))
+
+    def reclaim(self):
+        pass
+
+    def room(self):
+        return None
+
+    def read_all(self, parts):
+        for memory, array in parts:
+            memory.read(array)
+
+    def copy(self, source, target, size):
+        self.calls.append(("copy", source.driver.ordinal, target.driver.ordinal, size))
+        target.bytes[:size] = source.bytes[:size]
 
     def load(self, source, name):
         return self.sources.setdefault(source, name)
@@ -62,6 +83,9 @@ class FakeDriver:
     def launch(self, kernel, grid, threads, arguments):
         assert 1 <= grid <= 2**31 - 1 and 1 <= threads <= 1024
         self.calls.append(("launch", kernel, grid, threads, tuple(arguments)))
+
+    def prepare(self, kernel, grid, threads, arguments):
+        return lambda: self.launch(kernel, grid, threads, arguments)
 
     def multiply(self, gemm, a, b, c):
         """Note the call, and do what cuBLAS documents, on the fake's bytes."""
@@ -78,17 +102,28 @@ class FakeDriver:
         self.calls.append(("synchronize",))
 
     def capture(self, launches):
+        """Note what is launched, in `graphs`; with `refuses`, raise it as a driver would."""
         if not self.capturing:
             return None
         before = len(self.calls)
         launches()
         graph = self.calls[before:]
         del self.calls[before:]
+        assert {c[0] for c in graph} <= {"launch", "multiply"}, "a graph can't hold that"
+        if self.refuses is not None:
+            raise self.refuses
+        self.graphs.append(graph)
         self.calls.append(("capture", len(graph)))
         return lambda: self.calls.append(("replay", len(graph)))
 
     def adopt(self, address, size, owner):
-        return FakeMemory(self, size, address)
+        found = FakeMemory(self, size, address)
+        for memory in self.memories:
+            if memory.address <= address and address + size <= memory.address + memory.size:
+                start = address - memory.address
+                found.bytes = memory.bytes[start : start + size]
+                break
+        return found
 
     def device_of(self, address):
         return self.places.get(address)

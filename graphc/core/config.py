@@ -36,7 +36,8 @@ OPTIONS = {
         device_name,
     ),
     "cuda_graphs": Option(
-        False, (True, False), "capture plans without loops and steps of the host as CUDA graphs"
+        "auto", ("auto", True, False),
+        "capture what plans launch as CUDA graphs: where that works, always (or raise), never",
     ),
     "cuda_products": Option(
         "float32", ("float32", "tf32", "bfloat16"),

@@ -34,3 +34,8 @@ def cuda_name(ordinal: int) -> str:
 def ordinal_of(name: str) -> int:
     """The number of a CUDA device by its one spelling."""
     return int(name.partition(":")[2] or 0)
+
+
+def kind_of(name: str) -> str:
+    """``cpu`` or ``cuda``: what kernels and plans are made for, whatever the number."""
+    return name.partition(":")[0]

@@ -75,6 +75,11 @@ class Driver(Protocol):
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         """Run a kernel after what was launched before; nobody waits."""
 
+    def prepare(
+        self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]
+    ) -> Callable[[], Any]:
+        """A launch that is made again and again, each time with the same arguments."""
+
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
 

@@ -8,24 +8,27 @@ device and bring their results there.
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from graphc.core import dtypes
+from graphc.core.devices import ordinal_of
 from graphc.core.node import Array, as_storage
-from graphc.core.plan import Place, Plan
+from graphc.core.plan import Plan, step_number
+from graphc.runtime.cuda.arrays import DeviceArray
 from graphc.runtime.cuda.borders import Borders
-from graphc.runtime.cuda.driver import current_driver
-from graphc.runtime.cuda.emit import STEP_BITS
-from graphc.runtime.cuda.homes import homes_of
-from graphc.runtime.cuda.link import RECORD_WORDS, Linked
-from graphc.runtime.hosts import host_value, moved
-
-_ONE_CALL = threading.RLock()
-"""Held by a call: all of them share a stream and the homes of shared variables."""
+from graphc.runtime.cuda.driver import current_driver, place_of
+from graphc.runtime.cuda.failures import Failures
+from graphc.runtime.cuda.faults import Owner, using
+from graphc.runtime.cuda.holdings import largest
+from graphc.runtime.cuda.homes import gathered, homes_of
+from graphc.runtime.cuda.link import Linked
+from graphc.runtime.cuda.repeat import CudaRepeat
+from graphc.runtime.cuda.schedule import Captures, Schedule
 
 
 class CudaBound:
@@ -42,22 +45,35 @@ class CudaBound:
         earlier: Plan | None = None,
     ) -> None:
         self.plan, self.program = plan, program
-        self.driver = current_driver()
-        options = program.options
-        self.linked = Linked(
-            plan, self.driver, homes_of(self.driver), products=options.cuda_products
-        )
-        self.stale = False
+        self.driver = current_driver(ordinal_of(program.options.target))
+        self.owner = Owner(f"function {program.options.name or '(unnamed)'!r}")
+        self.homes, self.clock = homes_of(self.driver), DeviceClock(plan) if timed else None
+        self.stale, self.kinds = False, None
         self.lines: dict[Any, Any] = {}
-        self.clock = DeviceClock(plan) if timed else None
-        self.replay: Any = None
-        self.captured: tuple[int, ...] = ()
-        self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
-        self.notes = [*plan.notes, f"device: {self.driver.name}"]
+        self.repeats: dict[Any, CudaRepeat] = {}
+        with largest(plan), using(self.driver, self.owner):
+            self._link(timed)
+
+    def _link(self, timed: bool) -> None:
+        plan, program, options = self.plan, self.program, self.program.options
+        self.failures = Failures(plan, self.driver, program)
+        self.linked = Linked(
+            plan, self.driver, self.homes, self.failures, products=options.cuda_products
+        )
+        self.captures = Captures(self.driver, False if timed else options.cuda_graphs)
+        count = len(plan.steps)
+        groups = [[k] for k in range(count)] if timed else [range(count)]
+        self.schedules = [Schedule(self.linked, self.captures, steps=g) for g in groups]
+        self.notes = [*plan.notes, f"device: {place_of(self.driver)}"]
         self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
-        self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
-        self.captures, self.calls = options.cuda_graphs and not timed, 0
-        self.kinds: Any = None
+        self.notes += [
+            f"transfer out and back: step {step_number(number)}, {step.label}, which NumPy does "
+            "in every step of a loop"
+            for number, step in plan.all_steps() if len(number) > 1 and step.routine == "host"
+        ]  # fmt: skip
+        self.borders = Borders(
+            self.linked, options.device_outputs, options.borrow_outputs, self.clock, self.owner
+        )
 
     def retire(self) -> None:
         """An address may be no longer valid; `run` looks them all up anyway."""
@@ -73,25 +89,36 @@ class CudaBound:
 
     def run(self, arrays: list[Any]) -> list[Any]:
         """The results for arguments of the sizes the plan is for."""
-        with _ONE_CALL:
-            return self._run(arrays)
+        elsewhere = self.borders.elsewhere()
+        with largest(self.plan), self.alone():
+            return self._run(arrays, elsewhere)
 
-    def _run(self, arrays: list[Any]) -> list[Any]:
+    def alone(self) -> AbstractContextManager[None]:
+        """A block in which nobody else uses the device or what lies there."""
+        shared = [(v.storage, v.name) for v in self.program.shared]
+        return gathered(self.driver, shared, self.owner)
+
+    def settle(self) -> None:
+        """Bring shared variables to the device, and note which of them will differ there."""
+        late = {id(v) for v, _, _ in self.plan.moved}
+        written = [v for v in self.plan.updated if id(v) not in late]
+        for v in (*self.linked.shared, *written):
+            self.homes.address(v.storage, v.name)
+        self.homes.changing(v.storage for v in written)
+
+    def _run(self, arrays: list[Any], elsewhere: dict[int, Any]) -> list[Any]:
         start = time.perf_counter()
         linked, kinds = self.linked, [type(a) for a in arrays]
         if kinds != self.kinds:
             self.kinds, self.plan.notes[:] = kinds, [*self.notes, *self.borders.transfers(arrays)]
-        linked.error.write(np.zeros(RECORD_WORDS, "int64"))
+        self.failures.clear()
         self.borders.take(arrays)
+        self.settle()
         linked.place()
-        if self.replay is not None and self.captured != linked.product_addresses():
-            self.replay, self.captures = None, True
-        if self.captures and self.calls and self.replay is None:  # now all kernels are loaded
-            self.captures = self.capture()
         self._steps()
-        self.calls += 1
-        self._raise_failure()
-        results = self.borders.results()
+        record = self.failures.blank()
+        results = self.borders.results(record, elsewhere)
+        self.failures.raise_if_any(record)
         for variable, value, place in self.plan.moved:
             array = np.empty(value.type.shape, dtypes.numpy_dtype(value.dtype))
             found, offset = linked.memory_of(place)
@@ -102,93 +129,50 @@ class CudaBound:
         return results
 
     def _steps(self) -> None:
-        if self.replay is not None:
-            self.replay()
-            return
-        for k, action in enumerate(self.linked.actions):
+        for k, schedule in enumerate(self.schedules):
+            if self.clock is None:
+                schedule.run()
+                continue
             before = time.perf_counter_ns()
-            if action.on_host:
-                self._raise_failure()
-                self._host(k)
-            else:
-                self.linked.run_device(k)
-            if self.clock is not None:
-                self.driver.synchronize()
-                self.clock.add(k, time.perf_counter_ns() - before)
+            schedule.run()
+            self.driver.synchronize()
+            self.clock.add(k, time.perf_counter_ns() - before)
 
-    def capture(self) -> bool:
-        """Let later calls replay one CUDA graph; whether that could be had.
+    # --- many calls at once -----------------------------------------------------------
 
-        A plan with loops or steps of the host has none. Kernels read addresses from the device,
-        so that a graph stays right when one changes; calls of cuBLAS hold them, and then it is
-        captured again.
-        """
-        if self.hosts or any(s.routine == "loop" for _, s in self.plan.all_steps()):
-            return False
-        self.captured = self.linked.product_addresses()
-        numbers = range(len(self.linked.actions))
-        self.replay = self.driver.capture(
-            lambda: [self.linked.run_device(k) for k in numbers] and None
-        )
-        return self.replay is not None
+    @property
+    def can_repeat(self) -> bool:
+        """Whether calls may follow one another without the host: see `CudaRepeat`."""
+        hosts = any(step.routine == "host" for _, step in self.plan.all_steps())
+        return not (hosts or self.plan.moved or self.clock is not None)
 
-    # --- errors -----------------------------------------------------------------------
+    def repeat(
+        self, given: Sequence[tuple[Any, bool]], results: Sequence[Array], until: int | None
+    ) -> Any:
+        """Calls over rows of arguments and results; see `graphc.runtime.repeat.Repeat`."""
+        rows = tuple(moves for _, moves in given)
+        found = self.repeats.get((rows, until))
+        if found is None:
+            found = CudaRepeat(self.linked, self.captures, rows, until)
+            self.repeats[rows, until] = found
+        return _Locked(self, found, [array for array, _ in given], list(results))
 
-    def _raise_failure(self) -> None:
-        """Raise what the first step that stopped has noted."""
-        record = np.zeros(RECORD_WORDS, "int64")
-        self.linked.error.read(record)
-        if not record[2]:
-            return
-        number, code = (int(record[2]) >> STEP_BITS) - 1, int(record[2]) & (2**STEP_BITS - 1)
-        step = self.linked.known_steps[number]
-        about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
-        if about in self.plan.guards:
-            raise RuntimeError("a size changed while the plan ran")
-        if step.routine == "compressed":  # its codes say what is wrong, as the CPU's records do
-            record = np.array([code, *record[:2]])
-        raise self.program.failed(about, record)
+    def _own(self, array: Any) -> Any:
+        return array if isinstance(array, DeviceArray) else np.ascontiguousarray(array)
 
-    # --- steps of the host ------------------------------------------------------------
 
-    def _host(self, k: int) -> None:
-        """Run one op with NumPy, on copies of its operands."""
-        step = self.plan.steps[k]
-        target = step.extra[2]
-        value = host_value(step, self._operand)
-        memory, start = self.linked.memory_of(target.place)
-        memory.write(np.ascontiguousarray(value), start + target.offset)
+class _Locked:
+    """A repeat with its arguments and results, run while no other call is."""
 
-    def _index_at(self, address: Any) -> int:
-        return int(self._fetched(address.place, address.offset, 8, "int64")[0])
+    def __init__(
+        self, bound: CudaBound, repeat: CudaRepeat, given: list[Any], results: list[Array]
+    ) -> None:
+        self.bound, self.repeat, self.given, self.results = bound, repeat, given, results
 
-    def _outside(self, owner: Any, index: int, size: int) -> Exception:
-        failed: Exception = self.program.failed(owner, np.array([index, size], "int64"))
-        return failed
-
-    def _operand(self, address: Any, layout: Any, dtype: str, moves: Any) -> Array:
-        """A copy of a value's memory, seen with its layout."""
-        kind = dtypes.numpy_dtype(dtype)
-        offset = moved(moves, self._index_at, self._outside)
-        if not all(layout.shape):
-            return np.zeros(layout.shape, kind)
-        lowest = sum(min(0, (n - 1) * s) for n, s in zip(layout.shape, layout.strides))
-        highest = sum(max(0, (n - 1) * s) for n, s in zip(layout.shape, layout.strides))
-        start = address.offset + (offset + lowest) * kind.itemsize
-        flat = self._fetched(address.place, start, (highest - lowest + 1) * kind.itemsize, dtype)
-        return np.ndarray(
-            layout.shape, kind, flat.data, -lowest * kind.itemsize,
-            tuple(s * kind.itemsize for s in layout.strides),
-        )  # fmt: skip
-
-    def _fetched(self, place: Place, offset: int, size: int, dtype: str) -> Array:
-        if place.kind == "constant":
-            flat = np.ascontiguousarray(place.owner).reshape(-1).view(np.uint8)  # type: ignore
-            return flat[offset : offset + size].view(dtypes.numpy_dtype(dtype))
-        memory, start = self.linked.memory_of(place)
-        found = np.empty(size // dtypes.numpy_dtype(dtype).itemsize, dtypes.numpy_dtype(dtype))
-        memory.read(found, start + offset)
-        return found
+    def run(self, first: int, last: int) -> tuple[int, bool, Exception | None, bool]:
+        with largest(self.bound.plan), self.bound.alone():
+            self.bound.settle()
+            return self.repeat.run(self.given, self.results, first, last)
 
 
 class DeviceClock:
@@ -202,9 +186,16 @@ class DeviceClock:
         bodies = {k: s.body for k, s in enumerate(plan.steps)}
         self.bodies = {k: DeviceClock(body) for k, body in bodies.items() if body is not None}
         self.calls, self.seconds = 0, 0.0
+        self.transfers: dict[str, list[int]] = {}
 
     def add(self, step: int, nanoseconds: int) -> None:
         self.record[step] += (nanoseconds, 1)
+
+    def add_transfer(self, label: str, size: int, nanoseconds: int) -> None:
+        """Count a copy at the plan's borders: its bytes, how often, and the time."""
+        found = self.transfers.setdefault(label, [size, 0, 0])
+        found[1] += 1
+        found[2] += nanoseconds
 
     def add_call(self, seconds: float) -> None:
         self.calls += 1

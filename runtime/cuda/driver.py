@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,7 @@ class NumbaDriver:
         self.lacks_products = "the simulator has none" if simulated else library()
         self._cublas: Any = None
         self._kernels: dict[str, Any] = {}
+        self._launches: Any = None
         self._peers: set[int] = set()
         self.dropped: deque[Any] = deque()
         self.kept: list[Array] = []
@@ -173,7 +175,7 @@ class NumbaDriver:
         from numba.cuda.cudadrv.driver import driver as api
 
         to, come = binding.CUdeviceptr(target.address), binding.CUdeviceptr(source.address)
-        stream = self.stream_number
+        stream = self._stream_address()
         if source.driver is target.driver:
             api.cuMemcpyDtoDAsync(to, come, size, stream)
             return
@@ -191,24 +193,43 @@ class NumbaDriver:
                 if self.primary.can_access_peer(other.ordinal):
                     self.primary.enable_peer_access(other.primary.handle)
 
-    @property
-    def stream_number(self) -> int:
-        """The stream as the driver's calls take it."""
-        handle = getattr(self.stream, "handle", 0)
-        return int(getattr(handle, "value", handle) or 0)  # ctypes' before cuda.bindings'
-
     def load(self, source: str, name: str) -> Any:
         found = self._kernels.get(source)
         if found is None:
-            from graphc.runtime.cuda.namespace import function_of
+            if self.simulated:
+                from graphc.runtime.cuda.namespace import function_of
 
-            found = self._cuda.jit(function_of(source, name))
+                found = self._cuda.jit(function_of(source, name))
+            else:
+                found = self._launcher().load(source, name)
             self._kernels[source] = found
         return found
 
+    def _launcher(self) -> Any:
+        """What loads stored kernels and launches them, without Numba."""
+        if self._launches is None:
+            from graphc.runtime.cuda.launching import Launcher
+
+            capability = self._cuda.gpus[self.ordinal].compute_capability
+            self._launches = Launcher(self._stream_address(), tuple(capability))
+        return self._launches
+
+    def _stream_address(self) -> int:
+        from graphc.runtime.cuda.launching import stream_address
+
+        return stream_address(self.stream)
+
+    def prepare(
+        self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]
+    ) -> Callable[[], Any]:
+        if self.simulated:
+            return partial(self.launch, kernel, grid, threads, arguments)
+        prepared: Callable[[], Any] = self._launcher().prepare(kernel, grid, threads, arguments)
+        return prepared
+
     def launch(self, kernel: Any, grid: int, threads: int, arguments: Sequence[int]) -> None:
         if not self.simulated:
-            kernel[grid, threads, self.stream](*arguments)
+            self.prepare(kernel, grid, threads, arguments)()
             return
         # The simulator's threads are Python's, and wait for each other in loops.
         with _ONE_KERNEL:
@@ -222,7 +243,7 @@ class NumbaDriver:
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         if self._cublas is None:
             self._workspace = self.allocate(WORKSPACE, "work area of cuBLAS", "")
-            self._cublas = Cublas(self.stream_number, self._workspace.address)
+            self._cublas = Cublas(self._stream_address(), self._workspace.address)
         self._cublas.multiply(gemm, a, b, c)
 
     def synchronize(self) -> None:
@@ -237,7 +258,7 @@ class NumbaDriver:
             return None
         from graphc.runtime.cuda.graphs import capture
 
-        return capture(self.stream, launches)
+        return capture(self._stream_address(), launches)
 
     def adopt(self, address: int, size: int, owner: Any) -> NumbaMemory:
         if self.simulated:
@@ -263,7 +284,7 @@ class NumbaDriver:
     def read_dlpack(self, value: Any) -> dict[str, Any]:
         from graphc.runtime.cuda.interchange import read_dlpack
 
-        return read_dlpack(value, self.stream_number)
+        return read_dlpack(value, 0 if self.simulated else self._stream_address())
 
     def export(self, array: Any, **options: Any) -> Any:
         if self.simulated:

@@ -11,8 +11,8 @@ import gc
 import re
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from graphc.core.devices import cuda_name
@@ -264,3 +264,17 @@ class using:
                 self.lock.release()
         if found is not None:
             raise found from error
+
+
+@contextmanager
+def both(one: Any, current: Any, owner: Owner | None = None) -> Iterator[None]:
+    """A block that has two devices, or more, to itself; `current` is the thread's current one.
+
+    Locks are taken in the order of devices' numbers, so that two threads that want the same
+    devices can't wait for each other.
+    """
+    with ExitStack() as stack:
+        for driver in sorted({one, current}, key=lambda d: d.ordinal):
+            stack.enter_context(using(driver))
+        stack.enter_context(using(current, owner))
+        yield

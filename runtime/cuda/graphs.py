@@ -2,30 +2,55 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 
-def capture(stream: Any, launches: Callable[[], None]) -> Callable[[], None]:
-    """Record what `launches` puts on a stream, and return what runs all of it in one call."""
-    from cuda.bindings import driver
+def capture(
+    stream: int, launches: Callable[[], None], bindings: Any = None
+) -> Callable[[], None]:
+    """Record what `launches` puts on a stream, and return what runs all of it in one call.
 
-    handle = driver.CUstream(int(stream.handle.value or 0))
-    mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-    _checked(driver.cuStreamBeginCapture(handle, mode))
+    Parameters
+    ----------
+    stream : its address. What other threads do meanwhile is no part of the graph.
+    bindings : ``cuda.bindings.driver``, or what stands for it in tests.
+
+    Raises
+    ------
+    RuntimeError
+        What the driver says where it can't capture; the stream is as it was before.
+    """
+    if bindings is None:
+        from cuda.bindings import driver as bindings
+    handle = bindings.CUstream(stream)
+    mode = bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
+    checked(bindings.cuStreamBeginCapture(handle, mode))
     try:
         launches()
+    except BaseException:
+        bindings.cuStreamEndCapture(handle)  # its own error would be about the first
+        raise
+    graph = checked(bindings.cuStreamEndCapture(handle))
+    try:
+        runnable = checked(bindings.cuGraphInstantiate(graph, 0))
     finally:
-        graph = _checked(driver.cuStreamEndCapture(handle))
-    runnable = _checked(driver.cuGraphInstantiate(graph, 0))
+        bindings.cuGraphDestroy(graph)  # what runs is a copy
+    launch = bindings.cuGraphLaunch
 
     def replay() -> None:
-        _checked(driver.cuGraphLaunch(runnable, handle))
+        code = launch(runnable, handle)[0]
+        if code:
+            raise RuntimeError(f"the CUDA driver says {code.name}")
 
+    # One that runs is freed when it is done, says NVIDIA's documentation.
+    weakref.finalize(replay, bindings.cuGraphExecDestroy, runnable).atexit = False
     return replay
 
 
-def _checked(result: tuple[Any, ...]) -> Any:
+def checked(result: tuple[Any, ...]) -> Any:
+    """What a call of the driver returned; an error with the driver's word for its failure."""
     if int(result[0]) != 0:
         raise RuntimeError(f"the CUDA driver says {result[0].name}")
     return result[1] if len(result) > 1 else None

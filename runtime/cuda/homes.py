@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 
 from graphc.core.errors import DeviceLostError
 from graphc.core.node import Array, Storage
 from graphc.runtime.cuda.driver import Driver, Memory
-from graphc.runtime.cuda.faults import Owner, using
+from graphc.runtime.cuda.faults import Owner, both, using
 
 
 class Home:
@@ -113,26 +113,21 @@ def gathered(
 ) -> Iterator[None]:
     """A block that has a device to itself, with no value of these on another one.
 
-    Locks are taken in the order of devices' numbers, so that two calls that want each other's
-    variables can't wait for each other; the other devices' are given back before the block.
+    Other devices are given back before the block.
     """
     wanted = list(shared)
     while True:
-        others = {d.ordinal: d for s, _ in wanted if (d := _elsewhere(s, driver)) is not None}
-        if not others:
+        other = next((d for s, _ in wanted if (d := _elsewhere(s, driver)) is not None), None)
+        if other is None:
             with using(driver, owner):
                 if all(_elsewhere(s, driver) is None for s, _ in wanted):
                     yield
                     return
-            continue
-        with ExitStack() as stack:
-            for d in sorted((driver, *others.values()), key=lambda d: d.ordinal):
-                stack.enter_context(using(d, owner if d is driver else None))
-            with using(driver, owner):  # entered last: it is the current device now
-                for storage, name in wanted:
-                    there = _elsewhere(storage, driver)
-                    if there is not None and others.get(there.ordinal) is there:
-                        homes_of(driver).take_over(storage, name)
+            continue  # somebody took one away before the lock was ours
+        with both(other, driver, owner):
+            for storage, name in wanted:
+                if _elsewhere(storage, driver) is other:
+                    homes_of(driver).take_over(storage, name)
 
 
 def _elsewhere(storage: Storage, driver: Driver) -> Driver | None:

@@ -117,33 +117,49 @@ def kernel(block, work, error, step, parts):
             target[at * item + byte] = source[place + byte]
 """
 
-# Writes the addresses of step `parts` of a loop into its body's blocks; the words are those that
-# `graphc.passes.loop_plan.loop_step` says, 10 before the pointers and 7 for each of these.
+# No step of a loop has begun: word 1 counts them.
+START = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    counter = at_int64(block)
+    counter[1] = int64(0)
+"""
+
+# Begins the next step of a loop: writes its addresses into the body's blocks. The words are those
+# that `graphc.passes.loop_plan.loop_step` says, 10 before the pointers and 7 for each of these,
+# but for word 1. Only one thread runs, and the kernels of a stream see all that those before
+# them wrote. Pointers that stand still are written in the first step.
 ADVANCE = """\
 def kernel(block, work, error, step, parts):
     if stopped(error, step):
         return
+    counter = at_int64(block)
+    done = counter[1]
     first = int64(0)
-    if parts > 0:
+    if done > 0:
         first = word(block, 3)
     for p in range(first, word(block, 4)):
         entry = block + 80 + p * 56
         later = 3
-        if parts < word(entry, 0):
+        if done < word(entry, 0):
             later = 1
-        at = word(entry, later) + parts * word(entry, later + 1)
+        at = word(entry, later) + done * word(entry, later + 1)
         targets = word(entry, 5)
         for k in range(word(entry, 6)):
             place = at_int64(word(targets, 2 * k))
             place[0] = at + word(targets, 2 * k + 1)
+    counter[1] = done + 1
 """
 
-# The byte at the address in word `parts`, to where the host reads it.
+# The byte at the address in word `parts`, to where the host reads it; 2 after a failure.
 LOOK = """\
 def kernel(block, work, error, step, parts):
+    target = at_uint8(work)
     if stopped(error, step):
+        target[0] = uint8(2)
         return
-    found, target = read_uint8(block, parts), at_uint8(work)
+    found = read_uint8(block, parts)
     target[0] = found[0]
 """
 
@@ -153,7 +169,18 @@ def kernel(block, work, error, step, parts):
     if stopped(error, step):
         return
     target = write_int64(block, 6)
-    target[0] = parts
+    target[0] = word(block, 1)
+"""
+
+# Ends calls that follow one another if the byte at the address in word 5 says so: what is on the
+# stream after it does nothing, as after a failure. The number `step` is this kernel's alone.
+STOP = """\
+def kernel(block, work, error, step, parts):
+    if stopped(error, step):
+        return
+    found = read_uint8(block, 5)
+    if found[0] != 0:
+        failed(error, step, 1, int64(0), int64(0))
 """
 
 SINGLE = {
@@ -163,7 +190,10 @@ SINGLE = {
 }
 """Sources of kernels of one thread, by routine."""
 
-OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps of a loop": COUNT}
+OF_LOOPS = {
+    "start of a loop": START, "pointers of a loop": ADVANCE, "condition of a loop": LOOK,
+    "steps of a loop": COUNT, "end of a loop": STOP,
+}  # fmt: skip
 """Sources of kernels of one thread that loops need."""
 
 PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}

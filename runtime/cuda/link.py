@@ -1,57 +1,30 @@
-"""From a plan to a device: blocks of words with the device's addresses, kernels, launches."""
+"""From a plan to a device: blocks of words with the device's addresses, and what is launched."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from math import isqrt, prod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from graphc.core.errors import TargetError
-from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
-from graphc.runtime.cuda.combine import CELL
+from graphc.runtime.cuda.actions import Action, Actions, Launch
 from graphc.runtime.cuda.driver import Driver, Memory
-from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
+from graphc.runtime.cuda.failures import Failures
 from graphc.runtime.cuda.homes import Homes
-from graphc.runtime.cuda.products import Gemm, gemm_of
-from graphc.runtime.cuda.shapes import Shape
+from graphc.runtime.cuda.host_steps import MOVED, HostSteps, places_that_move
+from graphc.runtime.cuda.loops import Loop
+from graphc.runtime.cuda.products import Gemm
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
 """By number (or identity), the words that hold such an address, and the bytes to add to it."""
-RECORD_WORDS = 4  # of the error record
-
-
-@dataclass
-class Launch:
-    """One launch of a kernel: its grid, and its last argument."""
-
-    kernel: Any
-    grid: int
-    threads: int
-    parts: int
-    source: str
-
-
-@dataclass
-class Action:
-    """What is done for a step: launches, a loop over a body, or something on the host."""
-
-    step: Step
-    launches: list[Launch] = field(default_factory=list)
-    loop: Loop | None = None
-    room: int = 0  # bytes of the work area
-    product: Gemm | None = None
-
-    @property
-    def on_host(self) -> bool:
-        return self.step.routine == "host"
+Call = Callable[[], Any]
+"""What puts one thing on the stream; its arguments are the same every time."""
 
 
 class Linked:
@@ -65,35 +38,53 @@ class Linked:
         Those that steps read or overwrite.
     inputs, outputs : list of Memory
         Where arguments and results of the call lie; whoever calls says it before `place`.
+    input_words, output_words, cell_words : dict
+        The words that hold addresses in arguments, results and, in a loop's body, its states.
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None,
-        products: str = "float32",
+        self, plan: Plan, driver: Driver, homes: Homes, failures: Failures,
+        outer: Linked | None = None, products: str = "float32",
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
-        self.products = outer.products if outer is not None else products
-        self.served: list[str] = []
-        self.known_steps: list[Step] = outer.known_steps if outer is not None else []
-        self.first = len(self.known_steps)  # the number of the plan's first step among all
-        self.known_steps += plan.steps
-        self.error = outer.error if outer is not None else driver.allocate(8 * RECORD_WORDS)
-        self.actions = [self._action(k, s) for k, s in enumerate(plan.steps)]
+        self.failures, self.error = failures, failures.memory
+        self.first = len(failures.steps)  # the number of the plan's first step among all
+        failures.steps += plan.steps
+        self.products = products
+        makes = Actions(plan, driver, products, outer is not None, failures.steps)
+        self.served = makes.served
+        self.actions: list[Action] = []
+        for k, step in enumerate(plan.steps):
+            action = makes.of(k, step)
+            if step.routine == "loop":
+                body = Linked(step.extra[0].body, driver, homes, failures, self, products)
+                action.loop = Loop(self, body, k, step)
+            self.actions.append(action)
+        self.hosts = HostSteps(self)
+        self.blocks = [self._block_of(step) for step in plan.steps]
         self.starts, total = [], 0
-        for step in plan.steps:
+        for words in self.blocks:
             self.starts.append(total)
-            total += max(len(step.words), 1)
+            total += max(len(words), 1)
         self.words = np.zeros(max(total, 1), "int64")
         self.shared: list[SharedVariable] = []
         self._allocate(total)
         self._known: tuple[int, ...] | None = None
 
+    def _block_of(self, step: Step) -> list[Word]:
+        """A step's words; those of a host step in a loop are the addresses that move."""
+        if self.outer is not None and step.routine == "host":
+            return [Address(place) for place in places_that_move(step)]
+        return step.words
+
     def _allocate(self, words: int) -> None:
         plan, allocate = self.plan, self.driver.allocate
-        self.block = allocate(8 * max(words, 1))
-        self.arena = allocate(plan.arena_bytes)
-        self.work = allocate(max((a.room for a in self.actions), default=0))
-        self.work_word = allocate(8)
+        self.block = allocate(8 * max(words, 1), "words")
+        self.arena = allocate(plan.arena_bytes, "values between steps")
+        most = max(self.actions, key=lambda a: a.room, default=None)
+        room, step = (0, "") if most is None else (most.room, f"of step {most.step.label}")
+        self.work = allocate(room, "work area", step)
+        self.work_word = allocate(8, "words")
         self.work_word.write(np.array([self.work.address], "int64"))
         # A call says where its arguments and results lie, a loop where its body's do.
         self.inputs: list[Memory] = []
@@ -102,8 +93,8 @@ class Linked:
         self.input_words: Moved = {}
         self.output_words: Moved = {}
         self.cell_words: Moved = {}
-        for start, step in zip(self.starts, plan.steps):
-            for w, word in enumerate(step.words):
+        for start, block in zip(self.starts, self.blocks):
+            for w, word in enumerate(block):
                 if isinstance(word, Address):
                     self._note(word, start + w)
 
@@ -111,17 +102,17 @@ class Linked:
         """Make room for a constant, remember a shared variable or what a loop moves."""
         place = word.place
         owner: Any = place.owner
-        if self.outer is not None and place.kind in ("input", "output", "shared"):
+        inside = self.outer is not None
+        if place.kind in MOVED and (inside or place.kind != "shared"):
             table = {"input": self.input_words, "output": self.output_words,
                      "shared": self.cell_words}[place.kind]  # fmt: skip
             key = id(owner) if place.kind == "shared" else place.index
             table.setdefault(key, []).append((at, word.offset))
-            return
-        if place.kind == "shared" and not any(owner is v for v in self.shared):
+        elif place.kind == "shared" and not any(owner is v for v in self.shared):
             self.shared.append(owner)
         if place.kind == "constant" and id(owner) not in self.constants:
             array = np.ascontiguousarray(owner)
-            memory = self.driver.allocate(array.nbytes)
+            memory = self.driver.allocate(array.nbytes, "constant")
             memory.write(array)
             self.constants[id(owner)] = (owner, memory)
 
@@ -136,19 +127,24 @@ class Linked:
     def place(self) -> None:
         """Bring shared variables to the device, and write all words where an address changed."""
         addresses = (
-            *(self.homes.address(v.storage) for v in self.shared),
+            *(self.homes.address(v.storage, v.name) for v in self.shared),
             *(memory.address for memory in (*self.inputs, *self.outputs)),
         )
         if addresses == self._known:
             return
-        self._known = addresses
-        for k, step in enumerate(self.plan.steps):
-            for w, word in enumerate(step.words):
+        self._known = None
+        for k, block in enumerate(self.blocks):
+            for w, word in enumerate(block):
                 self.words[self.starts[k] + w] = self.resolved(word)
             loop = self.actions[k].loop
             if loop is not None:
                 loop.place(self.words[self.starts[k] :])
         self.block.write(self.words)
+        self._known = addresses  # now that they are written
+
+    def forget_places(self) -> None:
+        """Let `place` write all words again: a kernel has moved some."""
+        self._known = None
 
     def resolved(self, word: Word) -> int:
         """A word as the device's kernels read it."""
@@ -157,7 +153,7 @@ class Linked:
         if isinstance(word, WordAddress):
             return self.block.address + 8 * (self.starts[word.step] + word.word)
         if isinstance(word, Address):
-            if self.outer is not None and word.place.kind in ("input", "output", "shared"):
+            if self.outer is not None and word.place.kind in MOVED:
                 return 0  # written before every step of the loop
             memory, start = self.memory_of(word.place)
             return memory.address + start + word.offset
@@ -179,103 +175,39 @@ class Linked:
             return storage.remote.memory, 0  # type: ignore[union-attr]
         return self.constants[id(place.owner)][1], 0
 
-    # --- steps ------------------------------------------------------------------------
+    # --- calls ------------------------------------------------------------------------
 
-    def _action(self, number: int, step: Step) -> Action:
-        if step.routine == "host":
-            return Action(step)
-        if step.routine == "copy_bytes":
-            grid = max(1, min(-(-step.high // self.driver.threads), self.driver.blocks))
-            step.source = kernels.COPY
-            return Action(step, [self._launch(kernels.COPY, step.label, grid,
-                                              self.driver.threads, step.high)])  # fmt: skip
-        if step.routine == "loop":
-            return Action(step, loop=Loop(self, number, step))
-        if step.routine == "kernel":
-            return self._kernel(step)
-        if step.routine == "gemm":
-            return self._product(number, step)
-        if step.routine == "implicit":
-            found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
-            return self._shaped(step, found, room)
-        if step.routine in ("pooling", "compressed"):
-            shapes = (pooling if step.routine == "pooling" else compressed).shapes
-            return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
-        if step.routine in kernels.SINGLE:
-            source = kernels.SINGLE[step.routine]
-            step.source = source
-            return Action(step, [self._launch(source, step.routine, 1, 1, 1)])
-        raise TargetError(
-            f"the CUDA target has no {step.routine} yet: step {number}, {step.label}",
-            "compile this function with target='cpu'",
-            step.nodes[-1].where if step.nodes else (),
+    def calls_of(self, number: int, moving: bool = False) -> list[Call]:
+        """What puts a step's work on the stream, where the host does nothing in between.
+
+        With `moving`, a kernel moves the plan's arguments and results from call to call.
+        """
+        action, calls = self.actions[number], []
+        if action.product is not None:
+            gemm = action.product
+            if moving and self._moves(number):
+                gemm = replace(gemm, indirect=True)
+            calls.append(partial(self._multiply, number, gemm))
+        calls += [self.call_of(number, launch) for launch in action.launches]
+        if action.loop is not None:
+            calls += action.loop.calls()
+        return calls
+
+    def call_of(
+        self, number: int, launch: Launch, parts: int | None = None, work: int | None = None
+    ) -> Call:
+        """A launch of a kernel over a step's block."""
+        given = (self.block.address + 8 * self.starts[number], work or self.work.address,
+                 self.error.address, self.first + number + 1,
+                 launch.parts if parts is None else parts)  # fmt: skip
+        return self.driver.prepare(launch.kernel, launch.grid, launch.threads, given)
+
+    def _moves(self, number: int) -> bool:
+        """Whether a product's addresses are those of arguments or results."""
+        return any(
+            isinstance(w, Address) and w.place.kind in ("input", "output")
+            for w in self.blocks[number][:3]
         )
-
-    def _launch(self, source: str, name: str, grid: int, threads: int, parts: int) -> Launch:
-        return Launch(self.driver.load(source, name), grid, threads, parts, source)
-
-    def _kernel(self, step: Step) -> Action:
-        kernel = step.kernel
-        assert kernel is not None
-        refuse_halves(kernel, step)
-        emitted = emit(kernel)
-        extents = extents_of(kernel, step)
-        action = Action(step)
-        parts = 1
-        for k, part in enumerate(emitted.parts):
-            grid = self._grid(part, extents)
-            parts = grid if k == 0 else parts
-            action.launches.append(
-                self._launch(part.source, step.label, grid, self.driver.threads, parts)
-            )
-        step.source = "\n\n".join(part.source for part in emitted.parts)
-        step.served = emitted
-        inner = prod(extents[k] for k in _inner(kernel))
-        action.room = (emitted.cells + emitted.rows * inner) * parts * CELL
-        return action
-
-    def _grid(self, part: Part, extents: list[int]) -> int:
-        count = steps_of(part, extents)
-        if not part.by_block:
-            count = -(-count // self.driver.threads)
-        return 1 if part.single else max(1, min(count, self.driver.blocks, BLOCKS))
-
-    def _shaped(self, step: Step, shapes: list[Shape], room: int = 0) -> Action:
-        step.source = "\n\n".join(shape.source for shape in shapes)
-        launches = [
-            self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes
-        ]
-        return Action(step, launches, room=room)
-
-    def _product(self, number: int, step: Step) -> Action:
-        m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
-        found: Gemm | str | None = self.driver.lacks_products
-        if found is None and m and n:
-            found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
-                            self.known_steps)  # fmt: skip
-        if isinstance(found, Gemm):
-            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
-            return self._library_product(step, found)
-        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
-        dtype = step.nodes[-1].dtype
-        source = kernels.PRODUCTS[dtype]
-        step.source = source
-        side = isqrt(self.driver.threads)
-        grid = -(-m // side) * -(-n // side)
-        if grid == 0:
-            return Action(step)
-        return Action(step, [self._launch(source, step.label, grid, side * side, side)])
-
-    def _library_product(self, step: Step, gemm: Gemm) -> Action:
-        """A call of cuBLAS, and where its result is added with care the kernel for that."""
-        action = Action(step, product=gemm)
-        if gemm.apart:
-            action.room = gemm.m * gemm.n * np.dtype(gemm.dtype).itemsize
-            source = kernels.ADDED_PRODUCTS[gemm.dtype]
-            step.source, parts, threads = source, gemm.m * gemm.n, self.driver.threads
-            grid = min(-(-parts // threads), self.driver.blocks)
-            action.launches.append(self._launch(source, step.label, grid, threads, parts))
-        return action
 
     def _multiply(self, number: int, gemm: Gemm) -> None:
         first = self.starts[number]
@@ -288,14 +220,12 @@ class Linked:
         target = result if gemm.apart else places[2]
         self.driver.multiply(gemm, places[1], places[0], target)
 
-    def product_addresses(self) -> tuple[int, ...]:
-        """The addresses that calls of the library hold, not reading them from the device."""
-        return tuple(
-            int(w)
-            for start, action in zip(self.starts, self.actions)
-            if action.product is not None and not action.product.indirect
-            for w in self.words[start : start + 3]
-        )
+    def product_words(self, number: int, moving: bool = False) -> list[int]:
+        """The words of addresses that a step's call of the library holds, not the device."""
+        action = self.actions[number]
+        if action.product is None or action.product.indirect or moving and self._moves(number):
+            return []
+        return [self.starts[number] + w for w in range(3)]
 
     def all_functions(self) -> Iterator[tuple[Step, CudaKernel | None]]:
         """All steps with what they launch."""
@@ -304,130 +234,3 @@ class Linked:
             yield action.step, CudaKernel(action.step.source, sources) if sources else None
             if action.loop is not None:
                 yield from action.loop.body.all_functions()
-
-    def run_device(self, number: int) -> None:
-        """Put a step's work on the device's stream."""
-        action = self.actions[number]
-        if action.product is not None:
-            self._multiply(number, action.product)
-        for launch in action.launches:
-            self.launch(number, launch, launch.parts)
-        if action.loop is not None:
-            action.loop.run()
-
-    def launch(self, number: int, launch: Launch, parts: int, work: int | None = None) -> None:
-        """Launch a kernel of a step, with its last argument."""
-        self.driver.launch(
-            launch.kernel, launch.grid, launch.threads,
-            (self.block.address + 8 * self.starts[number], work or self.work.address,
-             self.error.address, self.first + number + 1, parts),
-        )  # fmt: skip
-
-
-class Loop:
-    """A loop's body on the device, whose pointers a kernel moves before every step.
-
-    The host counts the steps. It looks at the device in between only where the loop may stop
-    early.
-    """
-
-    def __init__(self, outer: Linked, number: int, step: Step) -> None:
-        self.outer, self.number, self.step = outer, number, step
-        self.plan, self.pointers = step.extra
-        self.body = Linked(self.plan.body, outer.driver, outer.homes, outer)
-        for action in self.body.actions:
-            if action.on_host:
-                raise TargetError(
-                    f"the CUDA target has no loops with steps that NumPy does yet: "
-                    f"{action.step.label} in {step.label}",
-                    "compile this function with target='cpu'",
-                    action.step.nodes[-1].where,
-                )
-        self.advance, self.look, self.count = (
-            Launch(outer.driver.load(source, name), 1, 1, 0, source)
-            for name, source in kernels.OF_LOOPS.items()
-        )
-        self.targets: Memory | None = None
-        self.flag = outer.driver.allocate(8)
-
-    def place(self, words: Array) -> None:
-        """Place the body, and write into the loop's words which of the body's it moves."""
-        self.body.place()
-        until = self.plan.until
-        found = []
-        for p in self.pointers:
-            table = {"input": self.body.input_words, "output": self.body.output_words,
-                     "shared": self.body.cell_words}[p.kind]  # fmt: skip
-            key = id(p.number) if p.kind == "shared" else p.number
-            found.append(table.get(key, []))
-        base = self.body.block.address
-        pairs = [(base + 8 * w, offset) for group in found for w, offset in group]
-        if self.targets is None:
-            self.targets = self.outer.driver.allocate(16 * max(len(pairs), 1))
-        self.targets.write(np.array(pairs or [(0, 0)], "int64"))
-        first = 0
-        for k, group in enumerate(found):
-            entry = HEAD + k * POINTER_WORDS
-            words[entry + 5] = self.targets.address + 16 * first
-            words[entry + 6] = len(group)
-            first += len(group)
-        if until is not None:
-            condition = int(words[CONDITION_WORD])
-            for w, offset in self.body.output_words.get(until, []):
-                self.body.words[w] = condition + offset
-            self.body.block.write(self.body.words)
-
-    def run(self) -> None:
-        """Run the steps; those of the body go to the stream one after the other."""
-        outer, done = self.outer, 0
-        if self.plan.when is None or self._flag(CHOICE_WORD) == self.plan.when[1]:
-            while done < self.plan.steps:
-                outer.launch(self.number, self.advance, done)
-                for k in range(len(self.body.actions)):
-                    self.body.run_device(k)
-                done += 1
-                if self.plan.until is not None and self._flag(CONDITION_WORD):
-                    break
-        if self.plan.count is not None:
-            outer.launch(self.number, self.count, done)
-
-    def _flag(self, word: int) -> bool:
-        """A condition at the address in a word of the loop's block; the host waits for it."""
-        self.outer.launch(self.number, self.look, word, self.flag.address)
-        found = np.zeros(1, "uint8")
-        self.flag.read(found)
-        return bool(found[0])
-
-
-HEAD, POINTER_WORDS = 10, 7  # of a loop's block: see graphc.passes.loop_plan
-CONDITION_WORD, CHOICE_WORD = 5, 8
-
-MISSING = {
-    "convolution": "convolutions", "depthwise": "convolutions", "pooling": "pooling",
-    "compressed": "products with compressed rows",
-}  # fmt: skip
-"""What people call the routines that this target doesn't serve."""
-
-
-def refuse_halves(kernel: Kernel, step: Step) -> None:
-    """Raise for dtypes that kernels don't have here."""
-    for o in kernel.operands:
-        if o.dtype in ("float16", "bfloat16"):
-            raise TargetError(
-                f"the CUDA target has no {o.dtype} yet: {step.label}",
-                "cast to float32, or compile this function with target='cpu'",
-                step.nodes[-1].where if step.nodes else (),
-            )
-
-
-def extents_of(kernel: Kernel, step: Step) -> list[int]:
-    """The sizes of a kernel's axes in one plan."""
-    return [
-        int(word)  # type: ignore[arg-type]
-        for (kind, _, _), word in zip(kernel.words(), step.words) if kind == "extent"
-    ]  # fmt: skip
-
-
-def _inner(kernel: Kernel) -> list[int]:
-    return [k for k, a in enumerate(kernel.axes) if not a.outer]
-

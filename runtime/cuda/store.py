@@ -43,6 +43,16 @@ def key_of(source: str, capability: tuple[int, int], kind: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def stored(source: str, capability: tuple[int, int], kind: str) -> bytes | None:
+    """A kernel's code on the disk; None where it isn't known."""
+    return disk.cache().load(key_of(source, capability, kind), "kernel")
+
+
+def reject(source: str, capability: tuple[int, int], kind: str, reason: str) -> None:
+    """Delete code that can't be used, with a warning."""
+    disk.cache().reject(key_of(source, capability, kind), reason)
+
+
 def ptx_of(source: str, capability: tuple[int, int]) -> str:
     """A kernel's PTX, from the disk where it is known; its entry is named ``kernel``."""
     store, key = disk.cache(), key_of(source, capability, "ptx")
