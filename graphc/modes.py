@@ -16,8 +16,9 @@ from graphc.program import NumpyProgram, Options, Program
 def native_program(graph: Graph, options: Options) -> Program:
     """A program that compiles; the passes are imported with the first one."""
     from graphc.staged import compiled
+    from graphc.transfers import at_borders
 
-    return compiled(graph, options)
+    return compiled(*at_borders(graph, options))
 
 
 MAKERS: dict[str, Callable[[Graph, Options], Program]] = {

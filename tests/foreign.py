@@ -132,7 +132,7 @@ TORCH = {
     "huber": "nn.functional.huber_loss", "multiclass_hinge": "nn.functional.multi_margin_loss",
     "squared_error": "nn.functional.mse_loss", "embedding": "nn.functional.embedding",
     "one_hot": "nn.functional.one_hot", "to_one_hot": "nn.functional.one_hot",
-    "disconnected_grad": "Tensor.detach", "conv2d_transpose": "conv_transpose2d",
+    "disconnected_grad": "Tensor.detach", "transfer": "Tensor.to", "conv2d_transpose": "conv_transpose2d",
     "conv2d": "conv2d", "zero_grad": "Tensor.detach", "consider_constant": "Tensor.detach",
     "max_pool_2d": "max_pool2d", "pool_2d": "nn.functional.avg_pool2d, max_pool2d",
     "conv2d_grad_wrt_inputs": "nn.grad.conv2d_input",
