@@ -139,3 +139,32 @@ class FakeDriver:
 
     def launches(self):
         return [c for c in self.calls if c[0] == "launch"]
+
+
+class FakeLibrary:
+    """The driver's library as `graphc.runtime.cuda.probe` asks it."""
+
+    def __init__(self, devices, version=13000, code=0):
+        self.devices, self.version, self.code = devices, version, code
+
+    def cuInit(self, flags):
+        return self.code
+
+    def cuDriverGetVersion(self, number):
+        number._obj.value = self.version
+        return 0
+
+    def cuDeviceGetCount(self, number):
+        number._obj.value = len(self.devices)
+
+    def cuDeviceGet(self, handle, ordinal):
+        handle._obj.value = ordinal
+
+    def cuDeviceGetName(self, label, length, device):
+        label.value = self.devices[device.value][0].encode()
+
+    def cuDeviceTotalMem_v2(self, size, device):
+        size._obj.value = self.devices[device.value][2]
+
+    def cuDeviceGetAttribute(self, number, attribute, device):
+        number._obj.value = self.devices[device.value][1][attribute - 75]
