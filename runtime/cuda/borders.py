@@ -91,8 +91,10 @@ class Borders:
         return found
 
     def _fresh(self, k: int, driver: Driver) -> Memory:
-        pool = self.pools[k]
-        return pool.pop() if pool else driver.allocate(self.sizes[k], "result", f"number {k}")
+        try:
+            return self.pools[k].pop()
+        except IndexError:
+            return driver.allocate(self.sizes[k], "result", f"number {k}")
 
     def take(self, arrays: Sequence[Array | DeviceArray]) -> None:
         """Say where arguments and results lie in this call, and bring there what isn't."""

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from graphc.core.devices import cuda_name
-from graphc.core.errors import TargetError
+from graphc.core.errors import DeviceMemoryError, TargetError
 from graphc.core.node import Array
 from graphc.runtime.cuda import probe
 from graphc.runtime.cuda.asked import Driver, Memory
-from graphc.runtime.cuda.faults import DeviceState
+from graphc.runtime.cuda.faults import FULL, DeviceState, names_in
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
 
@@ -80,10 +80,16 @@ class _Current:
         driver = self.driver
         if driver.state.lost is None:
             driver.reclaim()
-        from numba.cuda.cudadrv.driver import driver as api
-
+        api, _ = _calls()
         with suppress(Exception):  # of a lost context
             api.cuCtxPopCurrent()
+
+
+def _calls() -> tuple[Any, Any]:
+    """The driver's calls as Numba makes them, which raise, and the types of their arguments."""
+    from numba.cuda.cudadrv.driver import binding, driver
+
+    return driver, binding
 
 
 _ONE_KERNEL = threading.Lock()
@@ -142,12 +148,12 @@ class NumbaDriver:
         if self.simulated:
             return data
         place = self.staging.room(data.nbytes)
-        if place is None:
-            self.kept.append(data)  # where the device reads the host's memory by itself
-            return data
+        if place is None:  # some devices read the host's memory by themselves, and later
+            found = data if data.flags.writeable else data.copy()  # Numba copies such, for a moment
+            self.kept.append(found)
+            return found
         place[:] = data
-        found: Array = place
-        return found
+        return place
 
     def read_all(self, parts: Sequence[tuple[Memory, Array]]) -> None:
         found: list[tuple[Array, Array]] = []
@@ -171,9 +177,7 @@ class NumbaDriver:
             part: Any = target
             part.array[:size].copy_to_device(source.array[:size]._ary)  # type: ignore[attr-defined]
             return
-        from numba.cuda.cudadrv.driver import binding
-        from numba.cuda.cudadrv.driver import driver as api
-
+        api, binding = _calls()
         to, come = binding.CUdeviceptr(target.address), binding.CUdeviceptr(source.address)
         stream = self._stream_address()
         if source.driver is target.driver:
@@ -381,6 +385,11 @@ def _open(ordinal: int) -> Driver:
         return NumbaDriver(cuda, False, ordinal)
     except Exception as error:  # the driver's own errors have no common base
         found = " ".join(str(error).split()) or type(error).__name__
+        if FULL.intersection(names_in(error)):
+            raise DeviceMemoryError(
+                f"{cuda_name(ordinal)} has no room for a context of this process: {found}",
+                "end what else runs there (nvidia-smi shows it), or use another device",
+            ) from error
         raise TargetError(
             f"the target {cuda_name(ordinal)!r} finds no device: {found}",
             f"install NVIDIA's driver, and {INSTALL}; the target 'cpu' works without",

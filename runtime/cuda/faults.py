@@ -152,7 +152,7 @@ class DeviceState:
     def raise_lost(self) -> None:
         """Raise what ended the use of the device, if something did."""
         if self.lost is not None:
-            raise DeviceLostError(self.lost.what, self.lost.hint) from self.lost.__cause__
+            raise DeviceLostError(self.lost.what, self.lost.hint)
 
     def translated(self, driver: Any, error: BaseException) -> Exception | None:
         """What is to be raised instead of an error; None where it says enough.
@@ -170,7 +170,7 @@ class DeviceState:
             except Exception as second:
                 lost = lost or next((n for n in names_in(second) if n in LOST), None)
         if lost is not None:
-            return self._lose(f"CUDA says {lost}" + _step_of(error))
+            return self._lose(f"CUDA says {lost}")
         if isinstance(error, GraphError):
             return None
         if FULL.intersection(names):
@@ -185,7 +185,7 @@ class DeviceState:
                 + probe.INSTALL,
             )
         if names:
-            return TargetError(f"{self.label}: {' '.join(str(error).split())}" + _step_of(error),
+            return TargetError(f"{self.label}: {' '.join(str(error).split())}",
                                "the target 'cpu' works without")  # fmt: skip
         return None
 
@@ -200,11 +200,6 @@ class DeviceState:
                 "target 'cpu' work, and set_value() gives lost shared variables new values",
             )
         return DeviceLostError(self.lost.what, self.lost.hint)
-
-
-def _step_of(error: BaseException) -> str:
-    """Where a plan was, as `CudaBound` notes it on errors that pass."""
-    return "".join(f", {note}" for note in getattr(error, "__notes__", ()))
 
 
 class _Here(threading.local):
