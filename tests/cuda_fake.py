@@ -66,6 +66,8 @@ class FakeDriver:
     def reclaim(self):
         pass
 
+    load_products = reclaim
+
     def room(self):
         return None
 

@@ -330,6 +330,20 @@ def test_after_an_error_that_passes_the_function_can_be_called_again(drivers, ki
     assert f(X).shape == X.shape
 
 
+def test_an_error_between_steps_names_what_may_be_updated(drivers):
+    w = graphc.shared(X.copy(), name="w")
+    with graphc.config(cuda_graphs=False):
+        f = graphc.function([], T.exp(w).sum(), updates=[(w, w * 2)], target="cuda")
+    f()
+    drivers[0].fail("launch", "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", after=1)
+    with pytest.raises(TargetError, match="updates of `w` may be done already"):
+        f()
+    drivers[0].fail("write", "CUDA_ERROR_INVALID_VALUE")
+    with pytest.raises(TargetError, match="nothing was changed"):
+        f()
+    f()
+
+
 def test_a_failed_write_is_made_again(drivers):
     """What a call has brought to the device only in part isn't taken for right by the next."""
     first = drivers[0]

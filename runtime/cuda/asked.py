@@ -80,6 +80,9 @@ class Driver(Protocol):
     ) -> Callable[[], Any]:
         """A launch that is made again and again, each time with the same arguments."""
 
+    def load_products(self) -> None:
+        """Bring the library for products there, with the memory that it wants."""
+
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
 

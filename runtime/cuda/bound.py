@@ -51,8 +51,13 @@ class CudaBound:
         self.stale, self.kinds = False, None
         self.lines: dict[Any, Any] = {}
         self.repeats: dict[Any, CudaRepeat] = {}
+        late = {id(v) for v, _, _ in plan.moved}
+        self.updated = [v for v in plan.updated if id(v) not in late]
+        self.written = [f"`{v.name}`" if v.name else "a shared variable" for v in self.updated]
         with largest(plan), using(self.driver, self.owner):
             self._link(timed)
+            if any(step.routine == "gemm" for _, step in plan.all_steps()):
+                self.driver.load_products()  # what can fail is done before the first step
 
     def _link(self, timed: bool) -> None:
         plan, program, options = self.plan, self.program, self.program.options
@@ -100,8 +105,7 @@ class CudaBound:
 
     def settle(self) -> None:
         """Bring shared variables to the device, and note which of them will differ there."""
-        late = {id(v) for v, _, _ in self.plan.moved}
-        written = [v for v in self.plan.updated if id(v) not in late]
+        written = self.updated
         for v in (*self.linked.shared, *written):
             self.homes.address(v.storage, v.name)
         self.homes.changing(v.storage for v in written)
@@ -111,10 +115,12 @@ class CudaBound:
         linked, kinds = self.linked, [type(a) for a in arrays]
         if kinds != self.kinds:
             self.kinds, self.plan.notes[:] = kinds, [*self.notes, *self.borders.transfers(arrays)]
+        self.owner.begun = []
         self.failures.clear()
         self.borders.take(arrays)
         self.settle()
         linked.place()
+        self.owner.begun = self.written
         self._steps()
         record = self.failures.blank()
         results = self.borders.results(record, elsewhere)
@@ -172,6 +178,7 @@ class _Locked:
     def run(self, first: int, last: int) -> tuple[int, bool, Exception | None, bool]:
         with largest(self.bound.plan), self.bound.alone():
             self.bound.settle()
+            self.bound.owner.begun = self.bound.written
             return self.repeat.run(self.given, self.results, first, last)
 
 

@@ -244,10 +244,13 @@ class NumbaDriver:
             finally:
                 sys.setswitchinterval(before)
 
-    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
-        if self._cublas is None:
+    def load_products(self) -> None:
+        if self._cublas is None and self.lacks_products is None and not self.simulated:
             self._workspace = self.allocate(WORKSPACE, "work area of cuBLAS", "")
             self._cublas = Cublas(self._stream_address(), self._workspace.address)
+
+    def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
+        self.load_products()
         self._cublas.multiply(gemm, a, b, c)
 
     def synchronize(self) -> None:

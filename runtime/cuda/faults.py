@@ -47,10 +47,23 @@ def names_in(error: BaseException) -> list[str]:
 
 
 class Owner:
-    """For whom memory is taken: a plan, by what people call it."""
+    """For whom memory is taken: a plan, by what people call it.
+
+    Attributes
+    ----------
+    begun : the variables that steps which may have been launched write to.
+    """
 
     def __init__(self, label: str) -> None:
         self.label = label
+        self.begun: list[str] = []
+
+    def what_changed(self) -> str:
+        """For messages: whether a call that failed has left traces."""
+        if not self.begun:
+            return "nothing was changed, and the function can be called again"
+        return (f"the function can be called again, and updates of {', '.join(self.begun)} may be "
+                "done already")  # fmt: skip
 
 
 class Spare(Protocol):
@@ -143,9 +156,11 @@ class DeviceState:
         return DeviceMemoryError(
             "\n  ".join(lines),
             "use smaller batches, keep fewer results and functions of other sizes, or end what "
-            "else runs there (nvidia-smi shows it); nothing was changed, and the function can be "
-            "called again",
+            "else runs there (nvidia-smi shows it)" + self._changed(),
         )
+
+    def _changed(self) -> str:
+        return f"; {self.owner.what_changed()}" if self.owner is not None else ""
 
     # --- errors -----------------------------------------------------------------------
 
@@ -186,7 +201,7 @@ class DeviceState:
             )
         if names:
             return TargetError(f"{self.label}: {' '.join(str(error).split())}",
-                               "the target 'cpu' works without")  # fmt: skip
+                               "the target 'cpu' works without" + self._changed())  # fmt: skip
         return None
 
     def _lose(self, why: str, hint: str = "") -> DeviceLostError:
