@@ -165,7 +165,8 @@ class DeviceArray:
         return CUDA, self._driver.ordinal
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._driver.export(self, **options)
+        with using(self._driver):
+            return self._driver.export(self, **options)
 
     def _lend(self) -> None:
         """Somebody else may use the memory on a stream of theirs: it is never used again."""
