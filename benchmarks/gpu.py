@@ -323,7 +323,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="workloads, with commas; all by default")
     parser.add_argument("--peers", default=",".join(PEERS), help="with commas")
     parser.add_argument("--long", action="store_true", help="the long variants, too")
-    parser.add_argument("--cuda-graphs", action="store_true", help="let graphc capture its plans")
+    parser.add_argument(
+        "--cuda-graphs", action="store_true", help="fail where graphc can't capture its plans"
+    )
     parser.add_argument("--seconds", type=float, default=0.5, help="timing per cell")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each process")
     parser.add_argument("--dry", action="store_true", help="run nothing; no GPU is needed")

@@ -215,14 +215,14 @@ class _Loop:
                 values[k] = self.kwargs[p.name]
             elif p.default is not None:
                 values[k] = p.default.array
-        found = []
+        found, target = [], self.function._declaration.options.target
         for p, value, v in zip(parameters, values, bound.plan.inputs):
             if isinstance(value, Each):
                 shape = (None, *p.variable.type.shape)
                 lifted = Variable(TensorType(p.variable.dtype, shape), where=p.variable.where)
                 (array,) = replace(p, variable=lifted).arrays(value.rows)
             else:
-                (array,) = p.arrays(value)
+                (array,) = p.arrays(value, target)
             rows = isinstance(value, Each)
             if array.shape[rows:] != v.type.shape:
                 return None

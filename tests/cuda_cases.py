@@ -322,7 +322,8 @@ def products_by_a_library():
     used.lacks_products = None
     use_driver(used)
     try:
-        for case in (products, training, mini_batches, loops, bad_indices_before_products):
+        for case in (products, training, mini_batches, loops, bad_indices_before_products,
+                     cuda_graph_cases.many_products):
             case()
     finally:
         use_driver(driver)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -26,13 +28,14 @@ def capture(
         from cuda.bindings import driver as bindings
     handle = bindings.CUstream(stream)
     mode = bindings.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-    checked(bindings.cuStreamBeginCapture(handle, mode))
-    try:
-        launches()
-    except BaseException:
-        bindings.cuStreamEndCapture(handle)  # its own error would be about the first
-        raise
-    graph = checked(bindings.cuStreamEndCapture(handle))
+    with _nothing_freed():
+        checked(bindings.cuStreamBeginCapture(handle, mode))
+        try:
+            launches()
+        except BaseException:
+            bindings.cuStreamEndCapture(handle)  # its own error would be about the first
+            raise
+        graph = checked(bindings.cuStreamEndCapture(handle))
     try:
         runnable = checked(bindings.cuGraphInstantiate(graph, 0))
     finally:
@@ -47,6 +50,18 @@ def capture(
     # One that runs is freed when it is done, says NVIDIA's documentation.
     weakref.finalize(replay, bindings.cuGraphExecDestroy, runnable).atexit = False
     return replay
+
+
+@contextmanager
+def _nothing_freed() -> Iterator[None]:
+    """Let the garbage collector wait: memory that this thread frees would end a capture."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def checked(result: tuple[Any, ...]) -> Any:

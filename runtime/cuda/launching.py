@@ -37,37 +37,36 @@ class Launcher:
             from cuda.bindings import driver as bindings
         self.bindings, self.capability = bindings, capability
         self.stream = bindings.CUstream(stream)
+        self.warned = False
 
     def load(self, source: str, name: str) -> Any:
         """The function of a kernel's source on the device.
 
-        Code that the driver refuses is compiled again, with a warning if it was the disk's.
-        Machine code that can't be made, or is refused when it is new, gives way to PTX, which
-        the driver compiles itself.
+        Code of the disk that the driver refuses is made again, with a warning. Where machine code
+        can't be linked, or the driver refuses what is new, it gets PTX, which it compiles itself.
         """
-        code, stored = self._cubin(source)
+        code = store.stored(source, self.capability, "cubin")
         if code is not None:
             try:
                 return self._function(code)
             except RuntimeError as error:
-                if stored:
-                    store.reject(source, self.capability, "cubin", f"for {name!r}, {error}")
-                    return self.load(source, name)
-                warnings.warn(
-                    f"the machine code of {name!r} is not taken: {error}; the driver gets PTX",
-                    stacklevel=2,
-                )
-        return self._function(store.ptx_of(source, self.capability).encode() + b"\0")
-
-    def _cubin(self, source: str) -> tuple[bytes | None, bool]:
-        """The machine code, and whether it was on the disk; None where no linker makes it."""
-        found = store.stored(source, self.capability, "cubin")
-        if found is not None:
-            return found, True
+                store.reject(source, self.capability, "cubin", f"for {name}, {error}")
+        text = store.ptx_of(source, self.capability)
         try:
-            return store.cubin_of(source, self.capability), False
-        except ImportError:  # the linker is a package of its own
-            return None, False
+            return self._function(store.cubin_of(source, self.capability))
+        except Exception as error:  # linkers have errors of their own, or aren't installed
+            self._warn(" ".join(str(error).split()) or type(error).__name__)
+        return self._function(text.encode() + b"\0")
+
+    def _warn(self, reason: str) -> None:
+        if not self.warned:
+            major, minor = self.capability
+            warnings.warn(
+                f"kernels have no machine code for compute capability {major}.{minor} ({reason}): "
+                "the driver compiles their PTX, in every process",
+                stacklevel=2,
+            )
+        self.warned = True
 
     def _function(self, code: bytes) -> Any:
         module = checked(self.bindings.cuModuleLoadData(code))

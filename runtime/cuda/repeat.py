@@ -158,7 +158,7 @@ class CudaRepeat:
             if self.looks and self.failures.found() is not None:
                 break
         found = self.failures.found()
-        done = self._begun()
+        done = last - first if found is None else self._begun()
         ended = found is not None and found[0] == self.ending
         failed = found is not None and not ended
         done -= failed

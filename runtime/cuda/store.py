@@ -75,10 +75,15 @@ def cubin_of(source: str, capability: tuple[int, int]) -> bytes:
     found = store.load(key, "kernel")
     if found is not None:
         return found
+    code = linked(ptx_of(source, capability), capability)
+    store.save(key, "kernel", code)
+    return code
+
+
+def linked(ptx: str, capability: tuple[int, int]) -> bytes:
+    """The machine code of a kernel's PTX."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
     options = LinkerOptions(arch=f"sm_{capability[0]}{capability[1]}")
-    whole = ObjectCode.from_ptx(ptx_of(source, capability).encode())
-    code = bytes(Linker(whole, options=options).link("cubin").code)
-    store.save(key, "kernel", code)
-    return code
+    whole = ObjectCode.from_ptx(ptx.encode())
+    return bytes(Linker(whole, options=options).link("cubin").code)
