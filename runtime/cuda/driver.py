@@ -6,6 +6,7 @@ Everything goes through the few methods of `Driver`, so that another class with 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import importlib.util
 import sys
@@ -13,6 +14,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any
@@ -121,13 +123,21 @@ class NumbaDriver:
         from numba.cuda import config
 
         config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # grids are as large as the work
-        self.primary = cuda.gpus[ordinal].get_primary_context()
+        # Numba makes it the thread's current one for a moment, in place of one that is.
+        with ThreadPoolExecutor(1) as aside:
+            self.primary = aside.submit(cuda.gpus[ordinal].get_primary_context).result()
         self.staging = Staging(lambda size: cuda.pinned_array(size, np.uint8))
         with self.context():
             self.stream = cuda.stream()
+        atexit.register(self._end)
 
     def context(self) -> AbstractContextManager[Any]:
         return nullcontext() if self.simulated else _Current(self)
+
+    def _end(self) -> None:
+        """The process ends: what Numba frees then, it frees in the current context."""
+        with suppress(Exception):
+            self.primary.push()
 
     def allocate(self, size: int, kind: str = "other memory", what: str = "") -> NumbaMemory:
         self.reclaim()
@@ -338,7 +348,8 @@ def current_driver(ordinal: int = 0) -> Driver:
     with _OPENING:
         if ordinal not in _DRIVERS:
             if _GIVEN:
-                _refuse(ordinal, [cuda_name(n) + " " + _DRIVERS[n].name for n in sorted(_DRIVERS)])
+                there = [f"{cuda_name(n)} {_DRIVERS[n].name}" for n in sorted(_DRIVERS)]
+                raise probe.no_device(ordinal, there)
             _DRIVERS[ordinal] = _open(ordinal)
         return _DRIVERS[ordinal]
 
@@ -361,14 +372,6 @@ def place_of(driver: Driver) -> str:
     return driver.name + (f", {cuda_name(driver.ordinal)}" if driver.ordinal else "")
 
 
-def _refuse(ordinal: int, there: Sequence[str]) -> None:
-    raise TargetError(
-        f"there is no device {ordinal} for the target {cuda_name(ordinal)!r}; there is "
-        + "; ".join(there),
-        "devices count from 0, in the order of CUDA_VISIBLE_DEVICES where that is set",
-    )
-
-
 def _open(ordinal: int) -> Driver:
     from numba import config
 
@@ -376,7 +379,7 @@ def _open(ordinal: int) -> Driver:
         from numba import cuda
 
         if ordinal:
-            _refuse(ordinal, ["cuda Numba's simulator"])
+            raise probe.no_device(ordinal, ["cuda Numba's simulator"])
         return NumbaDriver(cuda, simulated=True)
     if importlib.util.find_spec("numba_cuda") is None:
         name = cuda_name(ordinal)

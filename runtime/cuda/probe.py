@@ -150,12 +150,8 @@ def check(machine: Machine, ordinal: int) -> None:
         hint = f"install NVIDIA's driver, and {INSTALL}; {others}"
         raise TargetError(f"the target {name!r} finds no device: {machine.problem}", hint)
     check_versions(machine, name)
-    there = "; ".join(map(str, machine.devices))
     if ordinal >= len(machine.devices):
-        raise TargetError(
-            f"there is no device {ordinal} for the target {name!r}; there is {there}",
-            "devices count from 0, in the order of CUDA_VISIBLE_DEVICES where that is set",
-        )
+        raise no_device(ordinal, list(map(str, machine.devices)))
     lowest = LOWEST[max(min((machine.toolkit or (12, 0))[0], max(LOWEST)), min(LOWEST))]
     device = machine.devices[ordinal]
     if device.capability < lowest:
@@ -169,6 +165,15 @@ def check(machine: Machine, ordinal: int) -> None:
             + ("install graphc[cuda12] instead of graphc[cuda13]" if older
                else "compile this function with target='cpu'"),
         )  # fmt: skip
+
+
+def no_device(ordinal: int, there: list[str]) -> TargetError:
+    """The error for a number that no device has."""
+    return TargetError(
+        f"there is no device {ordinal} for the target {cuda_name(ordinal)!r}; there is "
+        + "; ".join(there),
+        "devices count from 0, in the order of CUDA_VISIBLE_DEVICES where that is set",
+    )
 
 
 def check_versions(machine: Machine, name: str) -> None:
