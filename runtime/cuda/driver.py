@@ -31,7 +31,6 @@ from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
-INSTALL = probe.INSTALL
 
 
 # --- Numba's --------------------------------------------------------------------------
@@ -329,8 +328,7 @@ class _Simulated:
 
 
 def _device_name(device: Any) -> str:
-    name = device.name
-    return name.decode() if isinstance(name, bytes) else str(name)
+    return device.name.decode() if isinstance(device.name, bytes) else str(device.name)
 
 
 # --- the drivers of this process ------------------------------------------------------
@@ -382,8 +380,8 @@ def _open(ordinal: int) -> Driver:
             raise probe.no_device(ordinal, ["cuda Numba's simulator"])
         return NumbaDriver(cuda, simulated=True)
     if importlib.util.find_spec("numba_cuda") is None:
-        name = cuda_name(ordinal)
-        raise TargetError(f"the target {name!r} needs the package numba-cuda", INSTALL)
+        what = f"the target {cuda_name(ordinal)!r} needs the package numba-cuda"
+        raise TargetError(what, probe.INSTALL)
     probe.check(probe.look(), ordinal)
     from numba import cuda
 
@@ -398,5 +396,5 @@ def _open(ordinal: int) -> Driver:
             ) from error
         raise TargetError(
             f"the target {cuda_name(ordinal)!r} finds no device: {found}",
-            f"install NVIDIA's driver, and {INSTALL}; the target 'cpu' works without",
+            f"install NVIDIA's driver, and {probe.INSTALL}; the target 'cpu' works without",
         ) from error
