@@ -75,6 +75,7 @@ def on_graphc() -> tuple[Callable[[], Any], Callable[[Any], Any], Callable[[], i
     """Let functions run on the device and leave their results there."""
     import graphc
     from graphc.runtime.cuda.driver import current_driver
+    from graphc.runtime.cuda.faults import using
 
     graphc.config.device = "cuda"
     plain, driver = graphc.function, current_driver()
@@ -87,16 +88,20 @@ def on_graphc() -> tuple[Callable[[], Any], Callable[[Any], Any], Callable[[], i
     graphc.function = function
     allocate, taken = driver.allocate, [0]
 
-    def counted(size: int) -> Any:
+    def counted(size: int, *what: str) -> Any:
         taken[0] += size
-        return allocate(size)
+        return allocate(size, *what)
 
     driver.allocate = counted  # type: ignore[method-assign]
 
     def read(value: Any) -> Any:
         return np.asarray(value) if isinstance(value, graphc.DeviceArray) else value
 
-    return driver.synchronize, read, lambda: taken[0]
+    def wait() -> None:
+        with using(driver):
+            driver.synchronize()
+
+    return wait, read, lambda: taken[0]
 
 
 def uploaded(workload: str, data: dict[str, Any]) -> dict[str, Any]:

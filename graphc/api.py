@@ -61,8 +61,8 @@ def function(
         Whether to time every step; ``config.profile`` by default.
     on_unused_input : {'raise', 'warn', 'ignore'}, optional
         What an input that nothing depends on leads to; ``config.on_unused_input`` by default.
-    target : {'cpu', 'cuda'}, optional
-        Where a compiled function runs; ``config.device`` by default.
+    target : {'cpu', 'cuda', 'cuda:1', ...}, optional
+        The device on which a compiled function runs; ``config.device`` by default.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def function(
     _check_unused(parameters, graph, states, on_unused_input or config.on_unused_input)
     chosen = read_mode(mode)
     runs_on = read_target(target, chosen)
-    if any(device) and runs_on != "cuda":
+    if any(device) and runs_on == "cpu":
         raise ArgumentError(
             "function: Out(device=True) is for functions of the target 'cuda', and this one is "
             f"for {runs_on!r}" + (" in mode 'numpy'" if chosen == "numpy" else ""),
@@ -111,7 +111,7 @@ def function(
         returns="list" if states or packed else {"one": "one", None: "none"}.get(structure, "list"),
         borrow_inputs=tuple(p.borrow for p in parameters for _ in p.parts),
         borrow_outputs=(*borrow, *(False for _ in states)),
-        device_outputs=(*device, *(False for _ in states)),
+        device_outputs=(*(runs_on if d else "" for d in device), *("" for _ in states)),
         cuda_products=config.cuda_products,
         cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),

@@ -9,6 +9,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.config import config
+from graphc.core.devices import ordinal_of
 from graphc.core.errors import ArgumentError, DTypeError, ShapeError, TargetError
 from graphc.core.graph import Graph
 from graphc.core.node import (
@@ -147,22 +148,28 @@ class Parameter:
 
     def _on_device(self, value: Any, target: str) -> Any:
         """An array on a device, as it is; nothing is copied or cast behind the user's back."""
-        if target != "cuda" or isinstance(self.variable, Packed):
+        if target == "cpu" or isinstance(self.variable, Packed):
             self._refuse(
                 f"a {type(value).__name__} that lies on a device came, and "
-                + ("sparse matrices are taken from the host only" if target == "cuda"
-                   else "the function runs on the host"),
+                + ("the function runs on the host" if target == "cpu"
+                   else "sparse matrices are taken from the host only"),
                 "pass a copy, numpy.asarray(value) or what its library has for that"
-                + ("" if target == "cuda" else "; or compile the function with target='cuda'"),
+                + ("; or compile the function with target='cuda'" if target == "cpu" else ""),
                 TargetError,
             )  # fmt: skip
         from graphc.runtime.cuda import arrays  # asked for, so worth its imports
         from graphc.runtime.cuda.driver import current_driver
 
         try:
-            found = arrays.import_array(value, current_driver())
+            found = arrays.import_array(value, current_driver(ordinal_of(target)))
         except arrays.WrongDevice as error:
-            self._refuse(str(error), "copy it to the function's device first", TargetError)
+            self._refuse(
+                str(error), f"copy it there first: a DeviceArray has transfer({target!r}), other "
+                "libraries have ways of their own; or compile the function for its device",
+                TargetError,
+            )  # fmt: skip
+        except TargetError:
+            raise
         except (ValueError, BufferError, RuntimeError) as error:
             self._refuse(f"{type(value).__name__} can't be taken from its device: {error}",
                          "pass one without a mask or gradient", TargetError)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 import platform
 import sys
@@ -12,14 +11,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
 import graphc.tensor as T
 from graphc.api import function
 from graphc.core.config import OPTIONS, config
+from graphc.core.errors import TargetError
 from graphc.core.plan import size_text
+from graphc.runtime.cuda import probe
 
 NEEDED = ("numpy", "numba", "llvmlite", "scipy", "networkx", "platformdirs")
 EXTRA = ("scikit-learn", "tqdm", "matplotlib", "safetensors", "pillow", "joblib", "tensorboardX",
@@ -164,32 +164,31 @@ def _cache_in_a_new_folder() -> Iterator[None]:
 
 
 def _device() -> Iterator[Finding]:
-    name = ctypes.util.find_library("cuda")
-    if not name:
-        yield Finding("ok", "no NVIDIA driver: CPU only")
+    """The driver, the toolkit, the libraries and the devices, or why there is none."""
+    machine = probe.look()
+    packages = {name: probe.installed(name) for name in probe.LIBRARIES}
+    there = ", ".join(f"{name} {found}" for name, found in packages.items() if found)
+    if machine.driver is None and machine.problem:
+        yield Finding("ok", f"{machine.problem}: CPU only" + (f" (with {there})" if there else ""))
         return
-    driver, number = ctypes.CDLL(name), ctypes.c_int()
-    status = driver.cuInit(0)
-    if status:
-        yield Finding("note", f"NVIDIA driver found, but no device can be used (error {status})")
+    if machine.problem:
+        yield Finding("note", machine.problem, "the target 'cpu' works without")
         return
-    driver.cuDriverGetVersion(ctypes.byref(number))
-    version = f"{number.value // 1000}.{number.value % 1000 // 10}"
-    driver.cuDeviceGetCount(ctypes.byref(number))
-    label, names = ctypes.create_string_buffer(256), []
-    for device in range(number.value):
-        driver.cuDeviceGetName(label, len(label), device)
-        names.append(label.value.decode(errors="replace"))
-    where = " or ".join(OPTIONS["device"].choices or ())
-    yield Finding("ok", f"CUDA {version} by the driver: {', '.join(names) or 'no device'}; "
-                  f"graphc computes on: {where}")  # fmt: skip
+    yield Finding("ok", f"CUDA: {probe.versions_text(machine)}; {there or 'no packages for it'}")
+    for name in ("numba-cuda", "nvmath-python"):
+        if not packages[name]:
+            what = "the target 'cuda'" if name == "numba-cuda" else "products by cuBLAS"
+            yield Finding("note", f"{what} needs {name}", probe.INSTALL)
+    for device in machine.devices:
+        try:
+            probe.check(machine, device.ordinal)
+        except TargetError as error:
+            yield Finding("note", error.what, error.hint)
+        else:
+            yield Finding("ok", f"device {device}")
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+_version = probe.installed
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphc.core.config import config
+from graphc.core.devices import CHOICES, device_name
 from graphc.core.errors import ArgumentError
 from graphc.core.graph import Graph
 from graphc.core.node import user_frames
@@ -15,8 +16,9 @@ from graphc.program import NumpyProgram, Options, Program
 def native_program(graph: Graph, options: Options) -> Program:
     """A program that compiles; the passes are imported with the first one."""
     from graphc.staged import compiled
+    from graphc.transfers import at_borders
 
-    return compiled(graph, options)
+    return compiled(*at_borders(graph, options))
 
 
 MAKERS: dict[str, Callable[[Graph, Options], Program]] = {
@@ -40,19 +42,20 @@ def read_mode(mode: Any) -> str:
 
 
 def read_target(target: Any, mode: str) -> str:
-    """Where a function of a mode is to run: as asked for, or as configured."""
+    """The device on which a function of a mode is to run: as asked for, or as configured."""
     wanted = config.device if target is None else target
-    if wanted not in ("cpu", "cuda"):
-        raise ArgumentError(f"function: target {wanted!r} is none of 'cpu', 'cuda'",
+    found = device_name(wanted)
+    if found is None:
+        raise ArgumentError(f"function: target {wanted!r} is none of {CHOICES}",
                             at=user_frames())  # fmt: skip
     if mode != "native":
-        if target == "cuda":
+        if target is not None and found != "cpu":
             raise ArgumentError(
-                f"function: mode {mode!r} interprets graphs with NumPy, which has no target 'cuda'",
-                "leave out the mode, or the target", user_frames(),
+                f"function: mode {mode!r} interprets graphs with NumPy, which has no target "
+                f"{found!r}", "leave out the mode, or the target", user_frames(),
             )  # fmt: skip
         return "cpu"
-    return str(wanted)
+    return found
 
 
 def compile_program(graph: Graph, options: Options) -> Program:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
+from graphc.core.devices import kind_of
 from graphc.core.errors import BadIndexError
 from graphc.core.graph import Graph
 from graphc.core.node import Array, Variable, describe
@@ -167,7 +168,7 @@ class NativeProgram:
         """
         kernels, seconds = estimate(sized, MEMBERS)
         if kernels <= KERNELS_AT_ONCE:
-            return bind(sized, MEMBERS, self.options.target)
+            return bind(sized, MEMBERS, kind_of(self.options.target))
         single_kernels, single_seconds = estimate(sized, 1)
         more = (kernels - single_kernels) * COMPILE_SECONDS
         saved = single_seconds - seconds
@@ -177,7 +178,7 @@ class NativeProgram:
             f"{single_kernels} with one operation each, and save {saved * 1e6:.0f} us a call: "
             + ("fused" if fused else "not fused")
         )
-        return bind(sized, MEMBERS if fused else 1, self.options.target)
+        return bind(sized, MEMBERS if fused else 1, kind_of(self.options.target))
 
     # --- errors -----------------------------------------------------------------------
 

@@ -38,10 +38,10 @@ class Options:
         whether it may share memory with inputs, shared variables or later results.
     profile : bool
         Whether every step is timed.
-    target : {"cpu", "cuda"}
+    target : {"cpu", "cuda", "cuda:1", ...}
         Where compiled functions run.
-    device_outputs : tuple of bool
-        Per output, whether it stays on the device.
+    device_outputs : tuple of str
+        Per output, the device on which it stays, or nothing.
     cuda_products : {"float32", "tf32", "bfloat16"}
         To what factors of float32 products are rounded on the device.
     cuda_graphs : {"auto", True, False}
@@ -55,7 +55,7 @@ class Options:
     borrow_outputs: tuple[bool, ...] = ()
     profile: bool = False
     target: str = "cpu"
-    device_outputs: tuple[bool, ...] = ()
+    device_outputs: tuple[str, ...] = ()
     cuda_products: str = "float32"
     cuda_graphs: bool | str = "auto"
 

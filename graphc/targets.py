@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from graphc.core.devices import ordinal_of
 from graphc.core.errors import TargetError
 from graphc.core.graph import Graph
 from graphc.core.node import Variable, describe
@@ -25,7 +26,7 @@ def target_of(name: str, graph: Graph) -> Any:
 
     for v in all_nodes(graph.roots):
         _refuse(v)
-    current_driver()
+    current_driver(ordinal_of(name))
     return CudaBound
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.errors import ShapeError
+from graphc.core.devices import CHOICES, device_name
+from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.graph import depending_on, substitute, toposort
 from graphc.core.node import Attrs, Constant, TensorType, Variable, describe, user_frames
 from graphc.core.op import Expand, NullGradient, Op, Scalar, apply, declare
@@ -77,6 +78,62 @@ def grad_clip(x: Any, lower_bound: float, upper_bound: float) -> Variable:
     """`x`, with its gradient kept between two bounds."""
     bounds = {"low": float(lower_bound), "high": float(upper_bound)}
     return apply(_grad_clip, (as_variable(x),), bounds)
+
+
+_transfer = _identity(
+    "transfer", lambda g, out, x, target: (g,), lambda tangents, out, x, target: tangents[0],
+    "x; as a function's output, its result stays on a device",
+)  # fmt: skip
+
+
+def transfer(x: Any, target: str) -> Variable:
+    """`x`; where it is an output of a function on a device, the result stays on `target`.
+
+    Parameters
+    ----------
+    x : tensor
+    target : {'cpu', 'cuda', 'cuda:1', ...}
+        Theano's ``cuda0`` is ``cuda:0``. To the host is where results go by themselves, so
+        ``transfer(x, "cpu")`` is `x`.
+
+    Returns
+    -------
+    tensor
+        Of the type of `x`. Gradients pass unchanged: all steps of a function, theirs too, run on
+        its own device.
+
+    Notes
+    -----
+    On the target ``cpu`` it is the identity. On ``cuda:0``, an output ``transfer(y, "cuda:0")``
+    is what ``Out(y, device=True)`` is, a `graphc.DeviceArray`, and an output
+    ``transfer(y, "cuda:1")`` one on the other device, by a copy that doesn't pass the host where
+    the devices reach each other. Inside of a graph, only a function's own device makes sense:
+    for another one, `function` raises a `TargetError`.
+
+    Raises
+    ------
+    ArgumentError
+        If `target` names no device.
+
+    Examples
+    --------
+    >>> import graphc, graphc.tensor as T
+    >>> x = T.dscalar("x")
+    >>> f = graphc.function([x], T.transfer(x * 2, "cuda:1"), target="cpu")
+    >>> float(f(3.0))
+    6.0
+    """
+    variable, name = as_variable(x), device_name(target)
+    if name is None:
+        raise ArgumentError(
+            f"transfer: {describe(variable)} can't go to {target!r}",
+            f"there is {CHOICES}", user_frames(),
+        )  # fmt: skip
+    if name != "cpu":
+        return apply(_transfer, (variable,), {"target": name})
+    while variable.op is _transfer:
+        (variable,) = variable.args
+    return variable
 
 
 _scale = _identity(

@@ -13,6 +13,7 @@ from graphc.ops import (
     broadcast,
     complexes,
     contractions,
+    control,
     cumulative,
     diagonals,
     index,
@@ -82,15 +83,6 @@ def _compress(self: Variable, condition: Any, axis: int | None = None) -> Variab
 
 def _fill(self: Variable, value: Any) -> Variable:
     return broadcast.fill(self, value)
-
-
-def _transfer(self: Variable, target: Any) -> Variable:
-    if target != "cpu":
-        raise ArgumentError(
-            f"transfer: {describe(self)} can't go to {target!r}",
-            "functions run on 'cpu'", user_frames(),
-        )  # fmt: skip
-    return self
 
 
 def _identity(self: Variable) -> Variable:
@@ -180,7 +172,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "zeros_like": broadcast.zeros_like,
     "ones_like": broadcast.ones_like,
     "copy": _copy,
-    "transfer": _transfer,
+    "transfer": control.transfer,
 }
 
 PROPERTIES: dict[str, Callable[[Variable], Any]] = {

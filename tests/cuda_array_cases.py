@@ -73,7 +73,7 @@ def results_that_stay():
     staying, returned = total(found)
     assert isinstance(returned, np.ndarray)
     np.testing.assert_allclose(float(staying), (A * 2).sum(), 1e-6)
-    assert total.plan.notes[1:] == ["transfer out: output 1"]
+    assert total.plan.notes[1:] == ["transfer out: output 1, 60 B"]
     mixed = graphc.function(f.inputs, {"y": Out(f.outputs[0], device=True)}, target="cuda")
     np.testing.assert_array_equal(mixed(A)["y"], A * 2)
 

@@ -1,6 +1,10 @@
 """A driver that runs nothing and writes down what is asked of it, for tests of plans."""
 
+from contextlib import nullcontext
+
 import numpy as np
+
+from graphc.runtime.cuda.faults import DeviceState
 
 
 class FakeMemory:
@@ -47,14 +51,33 @@ class FakeDriver:
     name, ordinal, threads, blocks = "a recording", 0, 256, 1024
 
     def __init__(self, capturing=True, lacks_products="a recording has none"):
-        self.lacks_products = lacks_products
+        self.lacks_products, self.state = lacks_products, DeviceState(0, self.name)
         self.calls, self.sources, self.next_address = [], {}, 1 << 20
         self.allocated, self.capturing, self.places = [], capturing, {}
         self.memories, self.graphs, self.refuses = [], [], None
 
-    def allocate(self, size):
+    def context(self):
+        return nullcontext()
+
+    def allocate(self, size, kind="other memory", what=""):
         self.allocated.append(size)
-        return FakeMemory(self, size)
+        return self.state.allocate(self, size, kind, what, lambda: FakeMemory(self, size))
+
+    def reclaim(self):
+        pass
+
+    load_products = reclaim
+
+    def room(self):
+        return None
+
+    def read_all(self, parts):
+        for memory, array in parts:
+            memory.read(array)
+
+    def copy(self, source, target, size):
+        self.calls.append(("copy", source.driver.ordinal, target.driver.ordinal, size))
+        target.bytes[:size] = source.bytes[:size]
 
     def load(self, source, name):
         return self.sources.setdefault(source, name)
@@ -118,3 +141,32 @@ class FakeDriver:
 
     def launches(self):
         return [c for c in self.calls if c[0] == "launch"]
+
+
+class FakeLibrary:
+    """The driver's library as `graphc.runtime.cuda.probe` asks it."""
+
+    def __init__(self, devices, version=13000, code=0):
+        self.devices, self.version, self.code = devices, version, code
+
+    def cuInit(self, flags):
+        return self.code
+
+    def cuDriverGetVersion(self, number):
+        number._obj.value = self.version
+        return 0
+
+    def cuDeviceGetCount(self, number):
+        number._obj.value = len(self.devices)
+
+    def cuDeviceGet(self, handle, ordinal):
+        handle._obj.value = ordinal
+
+    def cuDeviceGetName(self, label, length, device):
+        label.value = self.devices[device.value][0].encode()
+
+    def cuDeviceTotalMem_v2(self, size, device):
+        size._obj.value = self.devices[device.value][2]
+
+    def cuDeviceGetAttribute(self, number, attribute, device):
+        number._obj.value = self.devices[device.value][1][attribute - 75]

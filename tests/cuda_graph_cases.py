@@ -38,9 +38,9 @@ def capturing_driver():
             else:
                 self.open_graph.append((super().multiply, given))
 
-        def allocate(self, size):
+        def allocate(self, *given):
             assert self.open_graph is None, "memory can't be had while a stream is captured"
-            return super().allocate(size)
+            return super().allocate(*given)
 
         def capture(self, launches):
             nodes = self.open_graph = []

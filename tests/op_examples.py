@@ -228,6 +228,7 @@ EXAMPLES = {
     # networks
     "grad_clip": matrix_and(-1, 1),
     "grad_scale": matrix_and(2),
+    "transfer": matrix_and("cuda:1"),
     "straight_through": lambda f, i: f(i.matrix * 2, i.matrix),
     "one_hot": lambda f, i: f(i.positions, 3),
     "to_one_hot": lambda f, i: f(i.positions, 3),

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from cuda_fake import FakeLibrary
 
 import graphc
 import graphc.commands.cache
 from graphc import cli, demo, doctor
+from graphc.runtime.cuda import probe
 
 
 def test_version_is_the_package_s(capsys):
@@ -131,32 +133,25 @@ def test_ctrl_c_ends_without_a_traceback(monkeypatch, capsys):
 
 
 def test_the_doctor_names_the_devices_of_a_driver(monkeypatch):
-    class Driver:
-        names = [b"NVIDIA One", b"NVIDIA Two"]
-
-        def cuInit(self, flags):
-            return 0
-
-        def cuDriverGetVersion(self, number):
-            number._obj.value = 12080
-            return 0
-
-        def cuDeviceGetCount(self, number):
-            number._obj.value = len(self.names)
-            return 0
-
-        def cuDeviceGetName(self, label, length, device):
-            label.value = self.names[device]
-            return 0
-
-    monkeypatch.setattr(doctor.ctypes.util, "find_library", lambda name: "libcuda.so.1")
-    monkeypatch.setattr(doctor.ctypes, "CDLL", lambda name: Driver())
-    (finding,) = doctor._device()
-    assert finding.state == "ok"
-    assert "CUDA 12.8" in finding.what and "NVIDIA One, NVIDIA Two" in finding.what
-    monkeypatch.setattr(Driver, "cuInit", lambda self, flags: 100)
+    made = FakeLibrary([("NVIDIA One", (9, 0), 80 << 30), ("NVIDIA Two", (3, 5), 4 << 30)])
+    versions = {"nvidia-nvvm": "13.1.2", "numba-cuda": "0.30", "nvmath-python": None}
+    monkeypatch.setattr(probe, "library", lambda: made)
+    monkeypatch.setattr(probe, "installed", versions.get)
+    versions_line, lacks, one, two = doctor._device()
+    assert versions_line.what == (
+        "CUDA: the driver serves CUDA 13.0, the installed compiler is of CUDA 13.1; numba-cuda 0.30"
+    )
+    assert lacks.state == "note" and "cuBLAS needs nvmath-python" in lacks.what
+    assert one.what == "device cuda NVIDIA One, compute capability 9.0, 80.0 GiB"
+    assert two.state == "note" and "cuda:1 NVIDIA Two" in two.what and "7.5 and above" in two.what
+    made.version = 12080
+    assert "too old" in list(doctor._device())[-1].what  # the driver, for a compiler of CUDA 13
+    made.code = 100
     (finding,) = doctor._device()
     assert finding.state == "note" and "error 100" in finding.what
+    monkeypatch.setattr(probe, "library", lambda: None)
+    (finding,) = doctor._device()
+    assert finding.what == "there is no NVIDIA driver: CPU only (with numba-cuda 0.30)"
 
 
 def test_the_doctor_tells_of_too_many_threads(monkeypatch):

@@ -79,7 +79,7 @@ def test_a_call_copies_arguments_in_and_results_out_and_nothing_between(driver):
     assert f.plan.notes == [
         "device: a recording",
         "product 7x5 @ 5x7: a kernel with tiles, no cuBLAS: a recording has none",
-        "transfer in: x", "transfer out: output 0",
+        "transfer in: x, 140 B", "transfer out: output 0, 28 B",
     ]  # fmt: skip
 
 

@@ -7,29 +7,39 @@ assigned at run time, or set for a ``with`` block (``with config(floatX="float32
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from graphc.core.devices import device_name
 
 
 @dataclass(frozen=True)
 class Option:
     """One setting: its default, the values it may take, and what it means.
 
-    `least` is the least value of one that counts something.
+    With `read`, the choices are examples: it makes a value of what was given, or None.
     """
 
     default: Any
     choices: tuple[Any, ...] | None
     doc: str
-    least: int | None = None
+    read: Callable[[Any], Any] | None = None
+
+
+def _count(value: Any) -> int | None:
+    """A whole number from 0 on."""
+    return value if type(value) is int and value >= 0 else None
 
 
 OPTIONS = {
     "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
-    "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
+    "device": Option(
+        "cpu", ("cpu", "cuda", "cuda:1"), "where functions run unless they say otherwise",
+        device_name,
+    ),
     "cuda_graphs": Option(
         "auto", ("auto", True, False),
         "capture what plans launch as CUDA graphs: where that works, always (or raise), never",
@@ -39,8 +49,8 @@ OPTIONS = {
         "what cuBLAS rounds the factors of float32 products to",
     ),
     "threads": Option(
-        0, None, "threads that a call on the CPU may use; 0: one per core, at most 8, and no more "
-        "than OMP_NUM_THREADS", 0,
+        0, (0, 1, 2), "threads that a call on the CPU may use; 0: one per core, at most 8, and no more "
+        "than OMP_NUM_THREADS", _count,
     ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
@@ -78,13 +88,15 @@ class Config:
         option = OPTIONS.get(name)
         if option is None:
             raise AttributeError(_unknown(name))
-        if option.choices is not None and value not in option.choices:
-            allowed = ", ".join(repr(c) for c in option.choices)
-            raise ValueError(f"graphc.config.{name} may be {allowed}, not {value!r}")
-        if option.least is not None and (type(value) is not int or value < option.least):
-            what = f"a whole number from {option.least} on"
-            raise ValueError(f"graphc.config.{name} may be {what}, not {value!r}")
-        self._values[name] = value
+        known = value if option.read is None else option.read(value)
+        right = option.choices is None or (
+            known in option.choices if option.read is None else known is not None
+        )
+        if not right:
+            allowed = ", ".join(repr(c) for c in option.choices or ())
+            more = ", ..." if option.read is not None else ""
+            raise ValueError(f"graphc.config.{name} may be {allowed}{more}, not {value!r}")
+        self._values[name] = known
 
     @contextmanager
     def __call__(self, **settings: Any) -> Iterator[Config]:

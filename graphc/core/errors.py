@@ -92,6 +92,14 @@ class TargetError(GraphError, RuntimeError):
     """A device, driver or library that isn't there, or that lacks what a graph asks for."""
 
 
+class DeviceMemoryError(TargetError):
+    """A device without room for what a plan wants; it can be called again."""
+
+
+class DeviceLostError(TargetError):
+    """A device whose context in this process is gone, with all values in its memory."""
+
+
 class RewriteError(GraphError, RuntimeError):
     """A rule or pass that broke what it promises: a fault of graphc."""
 

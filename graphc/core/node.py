@@ -250,9 +250,8 @@ class SharedVariable(Variable):
         With `borrow`, the array itself is kept where its dtype and layout allow it.
         """
         array = self.check_value(value)
-        old = self.storage.array
-        if not borrow and array.shape == old.shape:
-            np.copyto(old, array)
+        if not borrow and array.shape == self.storage.shape:
+            self.storage.fill(array)
         elif borrow:
             self.storage.replace(as_storage(array, copy=False))
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,9 @@ Array = np.ndarray[Any, Any]
 
 class Remote(Protocol):
     """Where a storage's value is, when it isn't in the host's memory."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """A block in which nobody else moves or changes the value."""
 
     def fetch(self, array: Array) -> None:
         """Copy the value into an array of its shape."""
@@ -32,9 +36,13 @@ class Storage:
     @property
     def array(self) -> Array:
         """The value in the host's memory, where it lives from now on."""
-        if self.remote is not None:
-            self.remote.fetch(self._array)
-            self.remote = None
+        remote = self.remote
+        if remote is not None:
+            with remote.held():
+                if self.remote is remote:
+                    remote.fetch(self._array)
+                    self.remote = None
+            return self.array
         return self._array
 
     @array.setter
@@ -48,13 +56,32 @@ class Storage:
         shape: tuple[int, ...] = self._array.shape
         return shape
 
+    @property
+    def itemsize(self) -> int:
+        """The bytes of an element, wherever the value lives."""
+        return int(self._array.itemsize)
+
     def copy(self) -> Array:
         """A copy of the value; it goes on living where it does."""
-        if self.remote is None:
+        remote = self.remote
+        if remote is None:
             return self._array.copy()
-        found = np.empty_like(self._array)
-        self.remote.fetch(found)
-        return found
+        with remote.held():
+            if self.remote is remote:
+                found = np.empty_like(self._array)
+                remote.fetch(found)
+                return found
+        return self.copy()
+
+    def fill(self, array: Array) -> None:
+        """Take a value of the present shape, wherever the old one lives, into the host's array."""
+        np.copyto(self._array, array)
+        self.remote = None
+
+    def stay(self) -> None:
+        """Let the value be that of the host's array again, as it was when it moved."""
+        self.remote = None
+        self._tell()
 
     def replace(self, array: Array) -> None:
         """Put another array in place; plans that hold the old address are told."""

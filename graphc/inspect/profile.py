@@ -13,6 +13,8 @@ from graphc.inspect.explanation import lines_of
 from graphc.inspect.parts import counted, quoted, short_lines, sizes_of, table
 
 MOST_ROWS = 25
+AT_BORDERS = -1
+"""The number of copies to a device before all steps, and from there after them."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Record:
     sizes : str
         Those of the inputs, which the plan was made for.
     number : int
-        The step's number in the plan, or the operation's in the graph.
+        The step's number in the plan, or the operation's in the graph; `AT_BORDERS` of transfers.
     kind, label : str
         What it is and what it does.
     lines : tuple of Frame
@@ -136,9 +138,10 @@ class Profile:
         """A row for a step, and below that of a loop one for each step of its body."""
         label = r.label if len(r.label) <= 60 else r.label[:59] + "…"
         where = f"  ({r.sizes})" if several and not deep else ""
+        number = "" if r.number == AT_BORDERS else f"{outer}{r.number}"
         row = (
             f"{r.seconds / self.seconds:.1%}", f"{1e6 * r.seconds / max(r.calls, 1):.2f}",
-            f"{r.calls:,}", _figure(r.gflops), _figure(r.gigabytes), f"{outer}{r.number}",
+            f"{r.calls:,}", _figure(r.gflops), _figure(r.gigabytes), number,
             f"{deep}{r.kind}  {label}{where}", short_lines(r.lines),
         )  # fmt: skip
         found = [row]
@@ -183,6 +186,9 @@ def profile_of(function: Any) -> Profile:
 
 
 def _stepped(sizes: str, bound: Any, plan: Plan, clock: Any) -> Iterator[Record]:
+    for label, (size, calls, nanoseconds) in getattr(clock, "transfers", {}).items():
+        yield Record(sizes, AT_BORDERS, "transfer", label, (), calls, nanoseconds * 1e-9, 0.0,
+                     float(size))  # fmt: skip
     for k, step in enumerate(plan.steps):
         nanoseconds, calls = (int(n) for n in clock.record[k])
         inner: tuple[Record, ...] = ()

@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.node import Array
-from graphc.runtime.cuda.driver import Driver, Memory
+from graphc.core.devices import CHOICES, device_name, ordinal_of
+from graphc.core.errors import ArgumentError
+from graphc.core.node import Array, user_frames
+from graphc.runtime.cuda.driver import Driver, Memory, current_driver, place_of
+from graphc.runtime.cuda.faults import both, using
 
 CUDA, CUDA_MANAGED = 2, 13  # DLPack's numbers for memory that NVIDIA's devices reach
 
@@ -79,14 +82,51 @@ class DeviceArray:
 
     def copy_to_host(self) -> Array:
         """A NumPy array with the same elements, in C order."""
-        if self.contiguous:
-            found = np.empty(self.shape, self.dtype)
-            self._memory.read(found, self._start)
-            return found
-        flat = np.empty(self._memory.size, np.uint8)
-        self._memory.read(flat)
+        contiguous = self.contiguous
+        found = np.empty(self.shape, self.dtype) if contiguous else None
+        flat = np.empty(0 if contiguous else self._memory.size, np.uint8)
+        with using(self._driver):
+            if found is not None:
+                self._memory.read(found, self._start)
+                return found
+            self._memory.read(flat)
         seen: Array = np.ndarray(self.shape, self.dtype, flat.data, self._start, self.strides)
         return seen.copy()
+
+    def transfer(self, target: str) -> Any:
+        """A copy on another device, or on the host; itself where it lies there already.
+
+        Parameters
+        ----------
+        target : {'cpu', 'cuda', 'cuda:1', ...}
+
+        Returns
+        -------
+        DeviceArray, or numpy.ndarray for the target 'cpu'
+
+        Raises
+        ------
+        ArgumentError, TargetError
+            For what names no device, and where there is none of that number.
+        """
+        name = device_name(target)
+        if name is None:
+            raise ArgumentError(f"transfer: {target!r} is none of {CHOICES}", at=user_frames())
+        if name == "cpu":
+            return self.copy_to_host()
+        driver = current_driver(ordinal_of(name))
+        if driver is self._driver:
+            return self
+        if not self.contiguous:  # as the host sees it
+            return _from_host(self.copy_to_host(), driver)
+        with both(self._driver, driver):
+            memory = driver.allocate(self.nbytes, "array")
+            part = self._memory
+            if self._start:
+                part = self._driver.adopt(self.address, self.nbytes, self)
+            driver.copy(part, memory, self.nbytes)
+            driver.synchronize()
+        return DeviceArray(driver, memory, self.shape, self.dtype)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
@@ -107,7 +147,8 @@ class DeviceArray:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"<DeviceArray {dtypes.name_of(self.dtype)} {self.shape} on {self._driver.name}>"
+        kind, place = dtypes.name_of(self.dtype), place_of(self._driver)
+        return f"<DeviceArray {kind} {self.shape} on {place}>"
 
     # --- for other libraries ----------------------------------------------------------
 
@@ -124,7 +165,8 @@ class DeviceArray:
         return CUDA, self._driver.ordinal
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._driver.export(self, **options)
+        with using(self._driver):
+            return self._driver.export(self, **options)
 
     def _lend(self) -> None:
         """Somebody else may use the memory on a stream of theirs: it is never used again."""
@@ -184,8 +226,13 @@ def import_array(value: Any, driver: Driver) -> DeviceArray:
     """
     if isinstance(value, DeviceArray):
         if value._driver is not driver:
-            raise WrongDevice(value._driver.name, driver.name)
+            raise WrongDevice(place_of(value._driver), place_of(driver))
         return value
+    with using(driver):
+        return _imported(value, driver)
+
+
+def _imported(value: Any, driver: Driver) -> DeviceArray:
     found = _interface(value)
     if found is None:
         _check_device(int(value.__dlpack_device__()[1]), driver)
@@ -220,6 +267,14 @@ class WrongDevice(Exception):
 def _check_device(number: int, driver: Driver) -> None:
     if number != driver.ordinal:
         raise WrongDevice(f"device {number}", f"device {driver.ordinal} ({driver.name})")
+
+
+def _from_host(array: Array, driver: Driver) -> DeviceArray:
+    with using(driver):
+        memory = driver.allocate(array.nbytes, "array")
+        memory.write(array)
+        driver.synchronize()
+    return DeviceArray(driver, memory, array.shape, array.dtype)
 
 
 def _interface(value: Any) -> dict[str, Any] | None:

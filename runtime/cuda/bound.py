@@ -8,27 +8,27 @@ device and bring their results there.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from graphc.core import dtypes
+from graphc.core.devices import ordinal_of
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import Plan, step_number
 from graphc.runtime.cuda.arrays import DeviceArray
 from graphc.runtime.cuda.borders import Borders
-from graphc.runtime.cuda.driver import current_driver
+from graphc.runtime.cuda.driver import current_driver, place_of
 from graphc.runtime.cuda.failures import Failures
-from graphc.runtime.cuda.homes import homes_of
+from graphc.runtime.cuda.faults import Owner, using
+from graphc.runtime.cuda.holdings import largest
+from graphc.runtime.cuda.homes import gathered, homes_of
 from graphc.runtime.cuda.link import Linked
 from graphc.runtime.cuda.repeat import CudaRepeat
 from graphc.runtime.cuda.schedule import Captures, Schedule
-
-_ONE_CALL = threading.RLock()
-"""Held by a call: all of them share a stream and the homes of shared variables."""
 
 
 class CudaBound:
@@ -45,30 +45,40 @@ class CudaBound:
         earlier: Plan | None = None,
     ) -> None:
         self.plan, self.program = plan, program
-        self.driver = current_driver()
-        options = program.options
+        self.driver = current_driver(ordinal_of(program.options.target))
+        self.owner = Owner(f"function {program.options.name or '(unnamed)'!r}")
+        self.homes, self.clock = homes_of(self.driver), DeviceClock(plan) if timed else None
+        self.stale, self.kinds = False, None
+        self.lines: dict[Any, Any] = {}
+        self.repeats: dict[Any, CudaRepeat] = {}
+        late = {id(v) for v, _, _ in plan.moved}
+        self.updated = [v for v in plan.updated if id(v) not in late]
+        self.written = [f"`{v.name}`" if v.name else "a shared variable" for v in self.updated]
+        with largest(plan), using(self.driver, self.owner):
+            self._link(timed)
+            if any(step.routine == "gemm" for _, step in plan.all_steps()):
+                self.driver.load_products()  # what can fail is done before the first step
+
+    def _link(self, timed: bool) -> None:
+        plan, program, options = self.plan, self.program, self.program.options
         self.failures = Failures(plan, self.driver, program)
         self.linked = Linked(
-            plan, self.driver, homes_of(self.driver), self.failures,
-            products=options.cuda_products,
-        )  # fmt: skip
-        self.stale = False
-        self.lines: dict[Any, Any] = {}
-        self.clock = DeviceClock(plan) if timed else None
+            plan, self.driver, self.homes, self.failures, products=options.cuda_products
+        )
         self.captures = Captures(self.driver, False if timed else options.cuda_graphs)
         count = len(plan.steps)
         groups = [[k] for k in range(count)] if timed else [range(count)]
         self.schedules = [Schedule(self.linked, self.captures, steps=g) for g in groups]
-        self.notes = [*plan.notes, f"device: {self.driver.name}"]
+        self.notes = [*plan.notes, f"device: {place_of(self.driver)}"]
         self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
         self.notes += [
             f"transfer out and back: step {step_number(number)}, {step.label}, which NumPy does "
             "in every step of a loop"
             for number, step in plan.all_steps() if len(number) > 1 and step.routine == "host"
         ]  # fmt: skip
-        self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
-        self.repeats: dict[Any, CudaRepeat] = {}
-        self.kinds: Any = None
+        self.borders = Borders(
+            self.linked, options.device_outputs, options.borrow_outputs, self.clock, self.owner
+        )
 
     def retire(self) -> None:
         """An address may be no longer valid; `run` looks them all up anyway."""
@@ -84,20 +94,37 @@ class CudaBound:
 
     def run(self, arrays: list[Any]) -> list[Any]:
         """The results for arguments of the sizes the plan is for."""
-        with _ONE_CALL:
-            return self._run(arrays)
+        elsewhere = self.borders.elsewhere()
+        with largest(self.plan), self.alone():
+            return self._run(arrays, elsewhere)
 
-    def _run(self, arrays: list[Any]) -> list[Any]:
+    def alone(self) -> AbstractContextManager[None]:
+        """A block in which nobody else uses the device or what lies there."""
+        shared = [(v.storage, v.name) for v in self.program.shared]
+        return gathered(self.driver, shared, self.owner)
+
+    def settle(self) -> None:
+        """Bring shared variables to the device, and note which of them will differ there."""
+        written = self.updated
+        for v in (*self.linked.shared, *written):
+            self.homes.address(v.storage, v.name)
+        self.homes.changing(v.storage for v in written)
+
+    def _run(self, arrays: list[Any], elsewhere: dict[int, Any]) -> list[Any]:
         start = time.perf_counter()
         linked, kinds = self.linked, [type(a) for a in arrays]
         if kinds != self.kinds:
             self.kinds, self.plan.notes[:] = kinds, [*self.notes, *self.borders.transfers(arrays)]
+        self.owner.begun = []
         self.failures.clear()
         self.borders.take(arrays)
+        self.settle()
         linked.place()
+        self.owner.begun = self.written
         self._steps()
-        self.failures.raise_if_any()
-        results = self.borders.results()
+        record = self.failures.blank()
+        results = self.borders.results(record, elsewhere)
+        self.failures.raise_if_any(record)
         for variable, value, place in self.plan.moved:
             array = np.empty(value.type.shape, dtypes.numpy_dtype(value.dtype))
             found, offset = linked.memory_of(place)
@@ -134,7 +161,7 @@ class CudaBound:
         if found is None:
             found = CudaRepeat(self.linked, self.captures, rows, until)
             self.repeats[rows, until] = found
-        return _Locked(found, [array for array, _ in given], list(results))
+        return _Locked(self, found, [array for array, _ in given], list(results))
 
     def _own(self, array: Any) -> Any:
         return array if isinstance(array, DeviceArray) else np.ascontiguousarray(array)
@@ -143,11 +170,15 @@ class CudaBound:
 class _Locked:
     """A repeat with its arguments and results, run while no other call is."""
 
-    def __init__(self, repeat: CudaRepeat, given: list[Any], results: list[Array]) -> None:
-        self.repeat, self.given, self.results = repeat, given, results
+    def __init__(
+        self, bound: CudaBound, repeat: CudaRepeat, given: list[Any], results: list[Array]
+    ) -> None:
+        self.bound, self.repeat, self.given, self.results = bound, repeat, given, results
 
     def run(self, first: int, last: int) -> tuple[int, bool, Exception | None, bool]:
-        with _ONE_CALL:
+        with largest(self.bound.plan), self.bound.alone():
+            self.bound.settle()
+            self.bound.owner.begun = self.bound.written
             return self.repeat.run(self.given, self.results, first, last)
 
 
@@ -162,9 +193,16 @@ class DeviceClock:
         bodies = {k: s.body for k, s in enumerate(plan.steps)}
         self.bodies = {k: DeviceClock(body) for k, body in bodies.items() if body is not None}
         self.calls, self.seconds = 0, 0.0
+        self.transfers: dict[str, list[int]] = {}
 
     def add(self, step: int, nanoseconds: int) -> None:
         self.record[step] += (nanoseconds, 1)
+
+    def add_transfer(self, label: str, size: int, nanoseconds: int) -> None:
+        """Count a copy at the plan's borders: its bytes, how often, and the time."""
+        found = self.transfers.setdefault(label, [size, 0, 0])
+        found[1] += 1
+        found[2] += nanoseconds
 
     def add_call(self, seconds: float) -> None:
         self.calls += 1

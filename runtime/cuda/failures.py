@@ -25,16 +25,24 @@ class Failures:
 
     def __init__(self, plan: Plan, driver: Driver, program: Any) -> None:
         self.plan, self.program = plan, program
-        self.memory = driver.allocate(8 * RECORD_WORDS)
+        self.memory = driver.allocate(8 * RECORD_WORDS, "words")
         self.steps: list[Step] = []
 
-    def clear(self) -> None:
-        self.memory.write(np.zeros(RECORD_WORDS, "int64"))
+    def blank(self) -> Array:
+        """A record of the host's."""
+        return np.zeros(RECORD_WORDS, "int64")
 
-    def found(self) -> tuple[int, int, Array] | None:
-        """Which step noted what, and the record; None where none did. The host waits for it."""
-        record = np.zeros(RECORD_WORDS, "int64")
-        self.memory.read(record)
+    def clear(self) -> None:
+        self.memory.write(self.blank())
+
+    def found(self, record: Array | None = None) -> tuple[int, int, Array] | None:
+        """Which step noted what, and the record; None where none did.
+
+        The host waits for it, unless it has read the record already.
+        """
+        if record is None:
+            record = self.blank()
+            self.memory.read(record)
         if not record[2]:
             return None
         return (int(record[2]) >> STEP_BITS) - 1, int(record[2]) & (2**STEP_BITS - 1), record
@@ -53,8 +61,8 @@ class Failures:
         failed: Exception = self.program.failed(about, record)
         return failed
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, record: Array | None = None) -> None:
         """Raise what the first step that stopped has noted."""
-        found = self.found()
+        found = self.found(record)
         if found is not None:
             raise self.error(*found) or RuntimeError("a size changed while the plan ran")

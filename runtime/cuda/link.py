@@ -79,10 +79,12 @@ class Linked:
 
     def _allocate(self, words: int) -> None:
         plan, allocate = self.plan, self.driver.allocate
-        self.block = allocate(8 * max(words, 1))
-        self.arena = allocate(plan.arena_bytes)
-        self.work = allocate(max((a.room for a in self.actions), default=0))
-        self.work_word = allocate(8)
+        self.block = allocate(8 * max(words, 1), "words")
+        self.arena = allocate(plan.arena_bytes, "values between steps")
+        most = max(self.actions, key=lambda a: a.room, default=None)
+        room, step = (0, "") if most is None else (most.room, f"of step {most.step.label}")
+        self.work = allocate(room, "work area", step)
+        self.work_word = allocate(8, "words")
         self.work_word.write(np.array([self.work.address], "int64"))
         # A call says where its arguments and results lie, a loop where its body's do.
         self.inputs: list[Memory] = []
@@ -110,7 +112,7 @@ class Linked:
             self.shared.append(owner)
         if place.kind == "constant" and id(owner) not in self.constants:
             array = np.ascontiguousarray(owner)
-            memory = self.driver.allocate(array.nbytes)
+            memory = self.driver.allocate(array.nbytes, "constant")
             memory.write(array)
             self.constants[id(owner)] = (owner, memory)
 
@@ -125,12 +127,12 @@ class Linked:
     def place(self) -> None:
         """Bring shared variables to the device, and write all words where an address changed."""
         addresses = (
-            *(self.homes.address(v.storage) for v in self.shared),
+            *(self.homes.address(v.storage, v.name) for v in self.shared),
             *(memory.address for memory in (*self.inputs, *self.outputs)),
         )
         if addresses == self._known:
             return
-        self._known = addresses
+        self._known = None
         for k, block in enumerate(self.blocks):
             for w, word in enumerate(block):
                 self.words[self.starts[k] + w] = self.resolved(word)
@@ -138,6 +140,7 @@ class Linked:
             if loop is not None:
                 loop.place(self.words[self.starts[k] :])
         self.block.write(self.words)
+        self._known = addresses  # now that they are written
 
     def forget_places(self) -> None:
         """Let `place` write all words again: a kernel has moved some."""

@@ -49,7 +49,7 @@ class Targets:
         pairs = [(base + 8 * w, offset) for group in found for w, offset in group]
         size = 16 * max(len(pairs), 1)
         if self.memory is None:
-            self.memory = self.driver.allocate(size)
+            self.memory = self.driver.allocate(size, "words")
         self.memory.write(np.array(pairs or [(0, 0)], "int64"))
         first = 0
         for k, group in enumerate(found):
@@ -74,7 +74,7 @@ class Loop:
         self.plan, self.pointers = step.extra
         self.kernels = LoopKernels(outer.driver)
         self.targets = Targets(outer.driver)
-        self.flag = outer.driver.allocate(8)
+        self.flag = outer.driver.allocate(8, "words")
         self.schedule: Schedule | None = None
 
     def place(self, words: Array) -> None:

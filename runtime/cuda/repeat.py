@@ -55,7 +55,7 @@ class CudaRepeat:
         outputs = [("output", k, k != until) for k in range(len(plan.outputs))]
         self.pointers = sorted((*inputs, *outputs), key=lambda p: p[2])  # still ones first
         self.words = np.zeros(HEAD + POINTER_WORDS * len(self.pointers), "int64")
-        self.block = self.driver.allocate(self.words.nbytes)
+        self.block = self.driver.allocate(self.words.nbytes, "words")
         self.memories: dict[tuple[str, int], Memory] = {}
         self.targets, self.kernels = Targets(self.driver), LoopKernels(self.driver)
         self.start = self._call(self.kernels.start, 1)
@@ -83,7 +83,9 @@ class CudaRepeat:
     def _memory(self, kind: str, number: int, size: int) -> Memory:
         found = self.memories.get((kind, number))
         if found is None or found.size < size:
-            found = self.memories[kind, number] = self.driver.allocate(size)
+            sort = "argument" if kind == "input" else "result"
+            memory = self.driver.allocate(size, sort, f"number {number}, rows of many calls")
+            found = self.memories[kind, number] = memory
         return found
 
     def _input(self, number: int, array: Any, first: int, last: int) -> tuple[int, int]:
