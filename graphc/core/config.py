@@ -49,8 +49,9 @@ OPTIONS = {
         "what cuBLAS rounds the factors of float32 products to",
     ),
     "threads": Option(
-        0, (0, 1, 2), "threads that a call on the CPU may use; 0: one per core, at most 8, and no more "
-        "than OMP_NUM_THREADS", _count,
+        0, (0, 1, 2),
+        "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "
+        "OMP_NUM_THREADS", _count,
     ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
