@@ -19,6 +19,7 @@ from graphc.core.node import Array
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
+SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 INSTALL = "pip install 'graphc[cuda12]' or 'graphc[cuda13]', as the driver's version says"
 
 
@@ -43,6 +44,7 @@ class Driver(Protocol):
     name : of the device, for people.
     ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
+    warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.vectors`).
     lacks_products : why there is no library for matrix products; None where there is.
     """
 
@@ -51,6 +53,7 @@ class Driver(Protocol):
     lacks_products: str | None
     threads: int
     blocks: int
+    warp: int
 
     def allocate(self, size: int) -> Memory:
         """Memory on the device; it goes with the object."""
@@ -128,6 +131,7 @@ class NumbaDriver:
     def __init__(self, cuda: Any, simulated: bool) -> None:
         self._cuda, self.simulated = cuda, simulated
         self.threads, self.blocks = (4, 3) if simulated else (256, 1024)
+        self.warp = SIMULATED_WARP if simulated else 32
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
         self.lacks_products = "the simulator has none" if simulated else library()

@@ -4,23 +4,28 @@ A nest takes one of four forms:
 
 - ``flat``: every element of all axes is one step of one thread (elementwise work, and sums of
   everything);
-- ``rows``: a block of threads takes one row, its threads the row's elements (softmax, norms, sums
-  of rows); what the threads found is combined in shared memory, as a tree;
-- ``lanes``: a thread takes one row alone, where neighbouring rows are neighbours in memory (sums
-  along the slow axis);
+- ``rows``: a team of threads takes one row, its threads the row's elements (softmax, norms, sums
+  of rows); teams are parts of a warp, a warp, or a block, as rows are short or long;
+- ``lanes``: a thread takes one row alone or with few others, where neighbouring rows are
+  neighbours in memory (sums along the slow axis);
 - ``scatter``: a thread takes all writes to its own elements, in order.
 
-Sums over all rows, and of columns, take two kernels: in the first every block writes what it
-found to the work area, the second adds that up. Which thread adds what depends on sizes alone, so
-a result is the same every time. Floats are summed in float64.
+How many elements a thread has at once, how large a team is, and whether several blocks share a
+row is chosen from sizes (:mod:`graphc.runtime.cuda.deal`). A row that a team's registers hold is
+read once: what later passes over it load again, or keep in scratch memory, stays where it is.
+
+Sums over all rows, sums of columns, and rows that blocks share take two kernels: in the first
+every block writes what it found to the work area, the second adds that up. Which thread adds what
+depends on sizes alone, so a result is the same every time. Floats are summed in float64.
 
 A kernel's arguments are the addresses of its argument block, of the plan's work area and of the
-error record, the step's number plus 1, and how many blocks the first of two kernels has.
+error record, the step's number plus 1, and how many blocks the first of two kernels has (of rows
+that blocks share: how many blocks share one).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -35,59 +40,100 @@ from graphc.core.kernel import (
     Statement,
     Store,
 )
-from graphc.runtime.cuda.combine import CELL, Combining, numba_name
-from graphc.runtime.statements import POSITIONS
+from graphc.runtime.cuda.combine import CELL, numba_name
+from graphc.runtime.cuda.copies import Copying
+from graphc.runtime.cuda.deal import COLUMN_BLOCKS, Deal, Sizes, deal_of, renamed
+from graphc.runtime.statements import POSITIONS, neutral
 
 THREADS = 256
 """Most threads of a block: what arrays in shared memory have room for."""
 BLOCKS = 1024
-"""Most blocks of a kernel; with more rows or elements, blocks take several."""
+"""Most blocks of a kernel whose blocks hand something on, or have scratch memory."""
+MANY_BLOCKS = 8192
+"""Most blocks of other kernels: devices take them one after the other as they have room, and
+the last ones leave little of a device idle. With more elements, blocks take several."""
 STEP_BITS = 32
 """In the error record, the number of the step that stopped stands above these bits."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of a kernel's launches: its source, and how many steps there are to deal out.
-
-    `axes` are those whose sizes multiply to the steps; with `by_block`, each is for a block of
-    threads instead of for a thread. `single` asks for one block.
-    """
+    """One of a kernel's launches: its source and its grid."""
 
     source: str
-    axes: tuple[int, ...]
-    by_block: bool = False
-    single: bool = False
+    grid: int
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """The launches of a kernel, and the room it wants in the work area.
-
-    Every block of the first launch wants `cells` values there, and `rows` values for each
-    element of a row.
-    """
+    """The launches of a kernel, their last argument, and the room they want in the work area."""
 
     parts: tuple[Part, ...]
-    cells: int = 0
-    rows: int = 0
+    shared: int
+    room: int = 0
 
 
-def emit(kernel: Kernel) -> Emitted:
-    """The sources of a kernel for CUDA; equal kernels have equal sources."""
+def emit(kernel: Kernel, sizes: Sizes) -> Emitted:
+    """The launches of a kernel for CUDA; equal kernels of like sizes have equal sources."""
     kernel = widened(kernel)
     form = form_of(kernel)
-    writer = _Writer(kernel, form)
-    first = writer.first()
-    parts = [Part(first, writer.dealt, form == "rows", writer.needs_one_block(last=not writer.two))]
-    if writer.two:
-        second = _Writer(kernel, form)
-        axes = second.numbers(kernel.inner) if kernel.columns else ()
-        parts.append(Part(second.second(), axes, single=second.needs_one_block(last=True)))
+    deal = deal_of(kernel, form, sizes)
+    grid = _grid(kernel, form, deal, sizes)
+    first = Writer(kernel, form, deal)
+    parts = [Part(first.first(), 1 if first.needs_one_block(last=not first.two) else grid)]
+    if first.two:
+        after = replace(deal, team=sizes.warp, kept=False, shares=1)
+        second = Writer(kernel, form, after, is_second=True)
+        parts.append(Part(second.second(), _second_grid(kernel, second, after, sizes)))
+    return Emitted(tuple(parts), deal.shares if deal.shares > 1 else parts[0].grid,
+                   _room(kernel, deal, parts[0].grid, sizes))  # fmt: skip
+
+
+def _count(kernel: Kernel, sizes: Sizes, axes: Sequence[Axis]) -> int:
+    return prod(sizes.extents[kernel.axes.index(a)] for a in axes)
+
+
+def _grid(kernel: Kernel, form: str, deal: Deal, sizes: Sizes) -> int:
+    """The blocks of the first kernel."""
+    hands_on = bool(kernel.cross) or (bool(stashes(kernel)) and not deal.kept)
+    most = BLOCKS if hands_on else MANY_BLOCKS
+    if any(a.scope == "column" for a in kernel.cross):
+        most = COLUMN_BLOCKS
+    most = most if sizes.blocks >= BLOCKS else min(most, sizes.blocks)
+    if form == "rows":
+        each, count = deal.teams, _count(kernel, sizes, kernel.outer)
+    elif form == "lanes":
+        each, count = deal.team, _count(kernel, sizes, kernel.outer)
+    elif form == "scatter":
+        each, count = deal.threads, _count(kernel, sizes, own_axes(kernel))
+    else:
+        each = deal.threads * deal.groups
+        count = -(-_count(kernel, sizes, kernel.axes) // deal.width)
+    if deal.shares > 1:
+        return -(-count // each) * deal.shares
+    return max(1, min(-(-count // each), most))
+
+
+def _second_grid(kernel: Kernel, second: Writer, deal: Deal, sizes: Sizes) -> int:
+    if second.needs_one_block(last=True):
+        return 1
+    axes = kernel.inner if kernel.columns else ()
+    if not kernel.cross and not kernel.post:
+        axes = kernel.outer
+    each = deal.team if kernel.columns or second.form == "lanes" else deal.teams
+    return max(1, min(-(-_count(kernel, sizes, axes) // each), sizes.blocks))
+
+
+def _room(kernel: Kernel, deal: Deal, grid: int, sizes: Sizes) -> int:
+    """Bytes of the work area."""
+    if deal.shares > 1:
+        found = kernel.phases[0].accumulators
+        count = _count(kernel, sizes, kernel.outer) * deal.shares
+        return CELL * count * sum(2 if a.kind in POSITIONS else 1 for a in found)
     cross = [a for a in kernel.cross if a.scope == "cross"]
     cells = sum(2 if a.kind in POSITIONS else 1 for a in cross)
-    rows = len(kernel.cross) - len(cross) + len(writer.stashes)
-    return Emitted(tuple(parts), cells, rows)
+    rows = len(kernel.cross) - len(cross) + (0 if deal.kept else len(stashes(kernel)))
+    return CELL * grid * (cells + rows * _count(kernel, sizes, kernel.inner))
 
 
 def widened(kernel: Kernel) -> Kernel:
@@ -125,14 +171,30 @@ def stashes(kernel: Kernel) -> list[str]:
     return [o.name for o in kernel.operands if o.stash]
 
 
-class _Writer(Combining):
-    def __init__(self, kernel: Kernel, form: str) -> None:
-        super().__init__(kernel, form)
-        self.dealt: tuple[int, ...] = ()
-        self.stashes = stashes(kernel)
-        self.two = bool(kernel.cross or kernel.post or kernel.columns)
-        self.is_second = False
+def own_axes(kernel: Kernel) -> list[Axis]:
+    """Of a scatter, the axes along which every step writes to elements of its own."""
+    stored = [s.operand for s in kernel.row if isinstance(s, Store)]
+    operands = {o.name: o for o in kernel.operands}
+    return [
+        a for k, a in enumerate(kernel.axes)
+        if all(operands[name].strides[k] != 0 for name in stored)
+    ]  # fmt: skip
+
+
+class Writer(Copying):
+    """Writes the one or two kernels of a nest."""
+
+    def __init__(self, kernel: Kernel, form: str, deal: Deal, is_second: bool = False) -> None:
+        super().__init__(kernel, form, deal)
+        self.stashes = [] if deal.kept else stashes(kernel)
+        # What is combined over all rows, and what of each row.
+        self.cross = [a for a in kernel.cross if a.scope == "cross"]
+        self.columns = [a for a in kernel.cross if a.scope == "column"]
+        self.two = bool(kernel.cross or kernel.post or kernel.columns) or deal.shares > 1
+        self.is_second = is_second
         self.guard: str | None = None  # the condition under which a thread stores, if not always
+        self.member = "thread"
+        self.loaded = {self.memory(s.operand) for s in self._all() if isinstance(s, Load)}
 
     # --- whole kernels ----------------------------------------------------------------
 
@@ -140,41 +202,34 @@ class _Writer(Combining):
         """The kernel, or the first of two."""
         self._start()
         self._places()
-        for a in self.kernel.cross:
-            if a.scope == "cross":
-                self.start(a)
+        flat = self.deal.width * self.deal.groups if self.form == "flat" else 1
+        for a in self.cross:
+            self.start(a, flat)
         self._once(self.kernel.top, stores=not self.two)
-        for a in self.kernel.cross:
-            if a.scope == "column":
-                self._deal_inner(lambda a=a: self.clear_column(a))
         {"flat": self._flat, "rows": self._rows, "lanes": self._lanes, "scatter": self._scatter}[
             self.form
         ]()
-        for a in self.kernel.cross:
-            if a.scope == "cross":
-                self.tree(a)
-                self.hand_on(a)
+        for a in self.cross:
+            self.fold(a, flat)
+            self.combine(a, self.deal.threads)
+            self.hand_on(a, "thread == 0", "here")
         return self._text()
 
     def second(self) -> str:
         """The second of two kernels: what blocks found is combined, and what follows from it."""
-        self.is_second = True
         self._start()
         self._places()
-        for a in self.kernel.cross:
-            if a.scope == "cross":
-                self.collect(a)
+        if not self.kernel.cross and not self.kernel.post:
+            self._once(self.kernel.top, stores=True)
+            (self._lanes if self.form == "lanes" else self._rows)()
+            return self._text()
+        for a in self.cross:
+            self.collect(a, "thread", "threads", "k", "parts")
+            self.combine(a, self.deal.threads)
         self._once(self.kernel.top, stores=True)
         self._once(self.kernel.post, stores=True)
-        columns = [a for a in self.kernel.cross if a.scope == "column"]
-        if self.kernel.columns or columns:
-
-            def body() -> None:
-                for a in columns:
-                    self.collect_column(a)
-                self.statements(self.kernel.columns)
-
-            self._deal(self.kernel.inner, body)
+        if self.kernel.columns or self.columns:
+            self._collect_columns()
         return self._text()
 
     def _text(self) -> str:
@@ -195,21 +250,15 @@ class _Writer(Combining):
 
     def _places(self) -> None:
         """Names for the parts of the work area."""
-        kept = [a for a in self.kernel.cross if a.scope == "column"]
-        if not self.kernel.cross and not self.stashes:
-            return
         self.put("place = work")
-        for a in self.kernel.cross:
-            if a.scope != "cross":
-                continue
-            self.put(f"{a.name}_p = at_{self.total_dtype(a)}(place)")
-            self.put(f"place = place + parts * {CELL}")
-            if a.kind in POSITIONS:
-                self.put(f"{a.name}_q = at_int64(place)")
-                self.put(f"place = place + parts * {CELL}")
-        if kept or self.stashes:
-            self.put(f"n_row = {self._count(self.kernel.inner)}")
-        for a in kept:
+        if self._shared_rows():
+            self.put(f"rows = {self._number(self.kernel.outer)}")
+            self.parts_of(self.kernel.phases[0].accumulators, "rows * parts")
+            return
+        self.parts_of(self.cross, "parts")
+        if self.columns or self.stashes:
+            self.put(f"n_row = {self._number(self.kernel.inner)}")
+        for a in self.columns:
             if self.is_second:
                 self.put(f"{a.name}_p = at_{a.dtype}(place)")
             else:
@@ -221,16 +270,19 @@ class _Writer(Combining):
             self.put(f"{name} = at_{dtype}(place + here * n_row * {CELL})")
             self.put(f"place = place + parts * n_row * {CELL}")
 
+    def _shared_rows(self) -> bool:
+        """Whether blocks share rows; the second kernel combines them."""
+        return self.deal.shares > 1 or (
+            self.is_second and not self.kernel.cross and not self.kernel.post
+        )
+
     def needs_one_block(self, last: bool) -> bool:
         """Whether what one thread stores may be what others have yet to read."""
         if not last:
             return False
         once = self.kernel.top + (self.kernel.post if self.two else [])
-        stored = {self._memory(s.operand) for s in once if isinstance(s, Store)}
-        return any(self._memory(s.operand) in stored for s in self._all() if isinstance(s, Load))
-
-    def _memory(self, operand: str) -> str:
-        return self.operands[operand].alias or operand
+        stored = {self.memory(s.operand) for s in once if isinstance(s, Store)}
+        return bool(stored & self.loaded)
 
     def _all(self) -> list[Statement]:
         k = self.kernel
@@ -241,79 +293,234 @@ class _Writer(Combining):
 
     # --- dealing out ------------------------------------------------------------------
 
-    def numbers(self, axes: Sequence[Axis]) -> tuple[int, ...]:
-        return tuple(self.kernel.axes.index(a) for a in axes)
+    def _number(self, axes: Sequence[Axis]) -> str:
+        return " * ".join(f"n_{a.name}" for a in axes) or "int64(1)"
 
-    def _count(self, axes: Sequence[Axis]) -> str:
-        return " * ".join(f"n_{a.name}" for a in axes) or "1"
-
-    def _decompose(self, axes: Sequence[Axis], at: str) -> None:
-        """The indices of axes from a position among all their steps."""
-        if len(axes) == 1:
-            self.put(f"{axes[0].name} = {at}")
-            return
+    def _places_of(self, axes: Sequence[Axis], at: str, names: Sequence[str]) -> None:
+        """The places along axes from a position among all their steps."""
         rest = at
-        for k, a in reversed(list(enumerate(axes))):
-            if k == 0:
-                self.put(f"{a.name} = {rest}")
-            else:
-                self.put(f"{a.name} = {rest} % n_{a.name}")
-                self.put(f"rest_{k} = {rest} // n_{a.name}")
-                rest = f"rest_{k}"
+        for k in range(len(axes) - 1, 0, -1):
+            self.put(f"{names[k]} = remainder({rest}, m_{axes[k].name})")
+            self.put(f"rest_{k} = quotient({rest}, m_{axes[k].name})")
+            rest = f"rest_{k}"
+        if axes:
+            self.put(f"{names[0]} = {rest}")
 
-    def _loop(self, axes: Sequence[Axis], span: str, at: str, body: Callable[[], None]) -> None:
-        before = self.depth
-        self.put(f"for {at} in range({span}):")
+    def _runs(self, axes: Sequence[Axis], width: int) -> str:
+        """How many steps axes have, each ``m_...``, and all together."""
+        for a in axes:
+            last = width > 1 and a is axes[-1]
+            self.put(f"m_{a.name} = n_{a.name} // {width}" if last else f"m_{a.name} = n_{a.name}")
+        return " * ".join(f"m_{a.name}" for a in axes) or "int64(1)"
+
+    def _elements(self, axes: Sequence[Axis], run: str, width: int, first: int) -> None:
+        """The elements of a run: of copy `first` and those after it."""
+        if width == 1 or not axes:
+            return
+        last = axes[-1].name
+        self.put(f"{self.names[first][last]} = {run} * {width}")
+        for k in range(first + 1, first + width):
+            self.put(f"{self.names[k][last]} = {self.names[first][last]} + {k - first}")
+
+    def walk(
+        self, axes: Sequence[Axis], first: str, hop: str, body: Sequence[Statement],
+        width: int, groups: int, tail: bool = False,
+    ) -> None:  # fmt: skip
+        """Let a thread take the steps of axes from `first` on in hops.
+
+        Places along several axes go on by adding those of a hop, axis by axis with a carry:
+        neither is more than an axis has, so one subtraction is enough, and no step divides.
+        """
+        if not body:
+            return
+        self.begin(axes, width, groups, ["", *(f"ok_{g}" for g in range(1, groups))])
+        self.put(f"span = {self._runs(axes, width)}")
+        self.put(f"hop = {hop}")
+        self.put(f"at = {first}")
+        places = [[self._place_name(a, axes, width, g) for a in axes] for g in range(groups)]
+        several = len(axes) > 1
+        if several:
+            self._places_of(axes, "at", places[0])
+            self._places_of(axes, "hop", [f"hop_{a.name}" for a in axes])
+        self.put("while at < span:")
         self.depth += 1
-        self._decompose(axes, at)
-        body()
-        self.depth = before
+        for g in range(groups):
+            later = "at + hop" if g == 1 else f"at + {g} * hop"
+            if g:
+                self.put(f"ok_{g} = {later} < span")
+            if several and g:
+                self._go_on(axes, places[g - 1], places[g])
+                self.put(f"if not ok_{g}:")
+                for mine, plain in zip(places[g], places[0]):
+                    self.put(f"    {mine} = {plain}")
+            elif len(axes) == 1 and g == 0:
+                self.put(f"{places[g][0]} = at")
+            elif len(axes) == 1:
+                self.put(f"{places[g][0]} = {later} if ok_{g} else at")
+            self._elements(axes, places[g][-1] if axes else "", width, g * width)
+        self.body(body)
+        self.put("at = at + hop" if groups == 1 else f"at = at + {groups} * hop")
+        if several:
+            self._go_on(axes, places[-1], places[0])
+        self.depth -= 1
+        if tail and width > 1:
+            self.begin(axes, 1, 1, [""])
+            name = axes[-1].name
+            self.put(f"{name} = span * {width} + {first}")
+            self.put(f"while {name} < n_{name}:")
+            self.depth += 1
+            self.body(body)
+            self.put(f"{name} = {name} + hop")
+            self.depth -= 1
 
-    def _deal(self, axes: Sequence[Axis], body: Callable[[], None]) -> None:
-        """To all threads of all blocks, neighbours to neighbours."""
-        self.dealt = self.numbers(axes)
-        total = self._count(axes)
-        self._loop(axes, f"here * threads + thread, {total}, blocks * threads", "at", body)
+    def _place_name(self, axis: Axis, axes: Sequence[Axis], width: int, group: int) -> str:
+        """Where along an axis a run is; with vectors, the last axis counts runs."""
+        if width > 1 and axis is axes[-1]:
+            return f"run_{group}" if group else "run"
+        return self.names[group * width][axis.name]
 
-    def _deal_inner(self, body: Callable[[], None]) -> None:
-        """A row's elements to the threads of a block; each takes the same ones every time."""
-        inner = self.kernel.inner
-        self._loop(inner, f"thread, {self._count(inner)}, threads", "at", body)
+    def _go_on(self, axes: Sequence[Axis], old: Sequence[str], new: Sequence[str]) -> None:
+        """The places that are a hop after others."""
+        for k, a in enumerate(axes):
+            self.put(f"{new[k]} = {old[k]} + hop_{a.name}")
+        for k in range(len(axes) - 1, 0, -1):
+            self.put(f"if {new[k]} >= m_{axes[k].name}:")
+            self.put(f"    {new[k]} = {new[k]} - m_{axes[k].name}")
+            self.put(f"    {new[k - 1]} = {new[k - 1]} + 1")
 
     def _flat(self) -> None:
-        k = self.kernel
+        k, deal = self.kernel, self.deal
+        body = list(k.row)
+        for p in k.phases:
+            body += p.elem + p.row
+        self.walk(k.axes, "here * threads + thread", "blocks * threads", body, deal.width,
+                  deal.groups, deal.tail)  # fmt: skip
 
-        def body() -> None:
-            self.statements(k.row)
-            for p in k.phases:
-                self.statements(p.elem)
-                self.statements(p.row)
-
-        if k.row or any(p.elem or p.row for p in k.phases):
-            self._deal(k.axes, body)
+    # --- rows -------------------------------------------------------------------------
 
     def _rows(self) -> None:
-        outer = self.kernel.outer
-        self.dealt = self.numbers(outer)
+        deal = self.deal
+        self._members()
+        if deal.kept:
+            self._keep()
+        else:
+            for a in self.columns:
+                self._walk_row([Store(a.operand, neutral(a.kind, a.dtype))])
+        self.put(f"rows = {self._number(self.kernel.outer)}")
+        if deal.shares > 1:
+            self.put("row, part = quotient(here, parts), remainder(here, parts)")
+            self._one_row()
+            return
+        before = self.depth
+        if deal.teams == 1:
+            self.put("row = here")
+            self.put("while row < rows:")
+            self.depth += 1
+            self._one_row()
+            self.put("row = row + blocks")
+        else:
+            # All teams of a block go on together; one without a row takes the last one again.
+            self.put(f"base = here * {deal.teams}")
+            self.put("while base < rows:")
+            self.depth += 1
+            self.put(f"row = base + thread // {deal.team}")
+            self.put("live = row < rows")
+            self.put("if not live:")
+            self.put("    row = rows - 1")
+            self._one_row()
+            self.put(f"base = base + blocks * {deal.teams}")
+        self.depth = before
+        if deal.kept:
+            self._hand_on_columns()
 
-        def body() -> None:
-            self._row(self.kernel.row)
-            for phase in self.kernel.phases:
+    def _members(self) -> None:
+        deal = self.deal
+        if deal.teams > 1:
+            self.put(f"member = thread % {deal.team}")
+            self.member, self.live = "member", "live"
+        if 1 < deal.team <= deal.warp:
+            self.put(f"leader = thread % {deal.warp} // {deal.team} * {deal.team}")
+
+    def _keep(self) -> None:
+        """The places of a thread's elements in all rows, and its sums of columns."""
+        deal, inner = self.deal, self.kernel.inner
+        self.begin(inner, deal.width, deal.groups, [f"ok_{g}" for g in range(deal.groups)])
+        self.put(f"span = {self._runs(inner, deal.width)}")
+        for g in range(deal.groups):
+            self.put(f"at = {self.member} + {g * deal.team}" if g else f"at = {self.member}")
+            self.put(f"ok_{g} = at < span")
+            self.put(f"if not ok_{g}:")
+            self.put("    at = int64(0)")
+            places = [self._place_name(a, inner, deal.width, g) for a in inner]
+            self._places_of(inner, "at", places)
+            self._elements(inner, places[-1] if inner else "", deal.width, g * deal.width)
+        for a in self.columns:
+            for k in range(self.count):
+                self.put(f"{a.name}_c_{k} = {neutral(a.kind, a.dtype)}")
+
+    def _hand_on_columns(self) -> None:
+        """What the block's teams have of each column, to the block's part of the work area."""
+        for a in self.columns:
+            lines = self._captured(lambda a=a: self.put(
+                f"    {a.operand}[{self.index(a.operand)}] = {a.name}_c"))  # fmt: skip
+            for k in range(self.count):
+                own = f"{a.name}_c_{k}"
+                self.combine_apart(a, own)
+                ok = f"ok_{k // self.width}"
+                self.put(f"if {ok} and thread < {self.deal.team}:")
+                names = {**self.names[k], f"{a.name}_c": own}
+                self.lines += [renamed(line, names) for line in lines]
+
+    def _one_row(self) -> None:
+        kernel, deal = self.kernel, self.deal
+        self._here(kernel.outer, "row")
+        self.known, self.keeps = {}, deal.kept
+        self._row(kernel.row)
+        for phase in kernel.phases:
+            if self._shared_rows() and self.is_second:
                 for a in phase.accumulators:
-                    self.start(a)
-                if phase.elem:
-                    self._deal_inner(lambda phase=phase: self.statements(phase.elem))
-                for a in phase.accumulators:
-                    self.tree(a)
+                    self.collect(a, self.member, str(deal.team), "row * parts + k", "parts")
+                    self.combine(a, deal.team)
                 self._row(phase.row)
+                continue
+            copies = deal.width * deal.groups
+            for a in phase.accumulators:
+                self.start(a, copies)
+            if deal.kept:
+                self.body(phase.elem)
+            else:
+                self._walk_row(phase.elem)
+            for a in phase.accumulators:
+                self.fold(a, copies)
+                self.combine(a, deal.team)
+            if deal.shares > 1:
+                for a in phase.accumulators:
+                    self.hand_on(a, "thread == 0", "here")
+                return
+            self._row(phase.row)
 
-        self._loop(outer, f"here, {self._count(outer)}, blocks", "row", body)
+    def _here(self, axes: Sequence[Axis], at: str) -> None:
+        """The indices of axes at a position."""
+        for a in axes[1:]:
+            self.put(f"m_{a.name} = n_{a.name}")
+        self._places_of(axes, at, [a.name for a in axes])
+
+    def _walk_row(self, body: Sequence[Statement]) -> None:
+        """A row's elements to the threads of a team; each takes the same ones every time."""
+        deal = self.deal
+        first, hop = self.member, "threads"
+        if deal.shares > 1:
+            first, hop = "part * threads + thread", "parts * threads"
+        self.walk(self.kernel.inner, first, hop, body, deal.width, deal.groups, deal.tail)
 
     def _row(self, statements: Sequence[Statement]) -> None:
         """All threads compute what is a row's own; one stores and accumulates it."""
-        self.guard = self.adds = "thread == 0"
+        guard = f"{self.member} == 0" + (f" and {self.live}" if self.live else "")
+        self.guard = self.adds = guard
         self.statements(statements)
         self.guard = self.adds = None
+        stored = {self.memory(s.operand) for s in statements if isinstance(s, Store)}
+        self.known = {p: n for p, n in self.known.items() if p[0] not in stored}
 
     def _once(self, statements: Sequence[Statement], stores: bool) -> None:
         """All threads compute what is the kernel's own; one stores it, in the last kernel."""
@@ -322,17 +529,62 @@ class _Writer(Combining):
         self.statements(kept)
         self.guard = None
 
-    def _lanes(self) -> None:
-        def body() -> None:
-            self.put("t = 0")
-            self.statements(self.kernel.row)
-            for phase in self.kernel.phases:
-                for a in phase.accumulators:
-                    self.start(a)
-                self.nest(self.kernel.inner, phase.elem)
-                self.statements(phase.row)
+    # --- lanes ------------------------------------------------------------------------
 
-        self._deal(self.kernel.outer, body)
+    def _lanes(self) -> None:
+        """A strip of lanes to a block; the block's teams take turns along the inner axes."""
+        deal, kernel = self.deal, self.kernel
+        self.put(f"count = {self._number(kernel.outer)}")
+        self.put(f"strips = (count + {deal.team - 1}) // {deal.team}")
+        self.put("t = 0")
+        if deal.shares > 1:
+            self.put("strip, part = quotient(here, parts), remainder(here, parts)")
+            self._strip()
+            return
+        self.put("strip = here")
+        self.put("while strip < strips:")
+        self.depth += 1
+        self._strip()
+        self.put("strip = strip + blocks")
+        self.depth -= 1
+
+    def _strip(self) -> None:
+        deal, kernel = self.deal, self.kernel
+        self.put(f"lane = strip * {deal.team} + thread % {deal.team}")
+        self.put("live = lane < count")
+        self.put("if not live:")
+        self.put("    lane = count - 1")
+        self._here(kernel.outer, "lane")
+        self.live = "live"
+        turn = f"thread // {deal.team}" if deal.teams > 1 else "int64(0)"
+        self.guard = f"{turn} == 0 and live" if deal.teams > 1 else "live"
+        first, hop = turn, f"int64({deal.teams})"
+        if deal.shares > 1:
+            first, hop = f"part * {deal.teams} + {turn}", f"parts * {deal.teams}"
+        self.statements(kernel.row)
+        for phase in kernel.phases:
+            guard, self.guard = self.guard, None
+            if self._shared_rows() and self.is_second:
+                for a in phase.accumulators:
+                    self.collect(a, turn, str(deal.teams), "k * rows + lane", "parts")
+            else:
+                for a in phase.accumulators:
+                    self.start(a, deal.groups)
+                self.walk(kernel.inner, first, hop, phase.elem, 1, deal.groups)
+                for a in phase.accumulators:
+                    self.fold(a, deal.groups)
+            for a in phase.accumulators:
+                self.combine_apart(a, self.held(a), a.kind in POSITIONS)
+                self.put(f"{a.name}[0] = {self.held(a)}")
+                if a.kind in POSITIONS:
+                    self.put(f"{a.name}_at[0] = {self.held(a)}_at")
+            self.guard = guard
+            if deal.shares > 1:
+                for a in phase.accumulators:
+                    self.hand_on(a, guard, "part * rows + lane")
+                break
+            self.statements(phase.row)
+        self.guard, self.live = None, ""
 
     def _lane_arrays(self) -> dict[str, str]:
         found = dict(self.kernel.arrays)
@@ -343,15 +595,47 @@ class _Writer(Combining):
                     found[f"{a.name}_at"] = "int64"
         return found
 
+    def _collect_columns(self) -> None:
+        """Sums of columns, a strip to a block, whose teams take turns in what blocks left."""
+        deal, inner = self.deal, self.kernel.inner
+        turn = f"thread // {deal.team}"
+        self.put(f"count = {self._number(inner)}")
+        self.put(f"strip = here * {deal.team}")
+        self.put("while strip < count:")
+        self.depth += 1
+        self.put(f"lane = strip + thread % {deal.team}")
+        self.put("live = lane < count")
+        self.put("if not live:")
+        self.put("    lane = count - 1")
+        self._here(inner, "lane")
+        for a in self.columns:
+            total = replace(a, name=f"{a.name}_t", scope="row")
+            place = self.index(a.operand)
+            self.put(f"{total.name}_p = {a.name}_p")
+            form, self.form = self.form, "rows"
+            self.collect(total, turn, str(deal.teams), f"k * n_row + {place}", "parts")
+            self.combine_apart(total, total.name)
+            self.form = form
+            # Threads of one lane write the same, and each reads what it wrote.
+            self.put(f"{a.operand}[{place}] = {total.name}")
+        self.guard = f"{turn} == 0 and live"
+        self.statements(self.kernel.columns)
+        self.guard = None
+        self.put(f"strip = strip + blocks * {deal.team}")
+        self.depth -= 1
+
     def _scatter(self) -> None:
         """Writes to one element keep their order: one thread does them all."""
-        stored = [s.operand for s in self.kernel.row if isinstance(s, Store)]
-        own = [
-            a for k, a in enumerate(self.kernel.axes)
-            if all(self.operands[name].strides[k] != 0 for name in stored)
-        ]  # fmt: skip
+        own = own_axes(self.kernel)
         others = [a for a in self.kernel.axes if a not in own]
-        self._deal(own, lambda: self.nest(others, self.kernel.row))
+        self.put(f"span = {self._number(own)}")
+        self.put("at = here * threads + thread")
+        self.put("while at < span:")
+        self.depth += 1
+        self._here(own, "at")
+        self.nest(others, self.kernel.row)
+        self.put("at = at + blocks * threads")
+        self.depth -= 1
 
     # --- stores and checks ------------------------------------------------------------
 
@@ -359,12 +643,16 @@ class _Writer(Combining):
         if self.guard is None:
             super().store(s)
             return
-        self.put("cuda.syncthreads()")
+        # Others may have yet to read what is overwritten, or read it later.
+        read = self.memory(s.operand) in self.loaded
+        if read:
+            self.put("cuda.syncthreads()")
         self.put(f"if {self.guard}:")
         self.depth += 1
         super().store(s)
         self.depth -= 1
-        self.put("cuda.syncthreads()")
+        if read:
+            self.put("cuda.syncthreads()")
 
     def error_record(self, word: int) -> None:
         """It is an argument of every kernel."""
@@ -374,8 +662,3 @@ class _Writer(Combining):
         self.put(f"if {s.index} < 0 or {s.index} >= {s.size}:")
         self.put(f"    failed(error, step, {s.code}, int64({s.given}), int64({s.size}))")
         self.put(f"    {s.index} = int64(0)")
-
-
-def steps_of(part: Part, extents: Sequence[int]) -> int:
-    """How many steps a launch deals out."""
-    return prod(extents[k] for k in part.axes)
