@@ -135,11 +135,15 @@ class Combining(Statements):
         if at:
             self.put(f"    {places}[thread // {warp}] = {name}_at")
         self.put("cuda.syncthreads()")
-        self.put(f"{name} = {values}[0]")
+        first = ""
+        if team < self.deal.threads:
+            self.put(f"leader = thread // {team} * {team // warp}")
+            first = "leader + "
+        self.put(f"{name} = {values}[{first}0]")
         if at:
-            self.put(f"{name}_at = {places}[0]")
+            self.put(f"{name}_at = {places}[{first}0]")
         for k in range(1, team // warp):
-            self.take(a, name, f"{values}[{k}]", f"{name}_at", f"{places}[{k}]")
+            self.take(a, name, f"{values}[{first}{k}]", f"{name}_at", f"{places}[{first}{k}]")
         self.put("cuda.syncthreads()")  # all have read before anything is written there again
 
     def combine_apart(self, a: Accumulator, name: str, at: bool = False) -> None:

@@ -41,6 +41,8 @@ class Copying(Combining):
         self.names: list[dict[str, str]] = [{}]
         self.conditions: list[str] = [""]  # by run, when it isn't a copy of another
         self.live = ""  # when a thread's row isn't a copy of another's
+        self.reports = ""  # when a check says what it found
+        self.active = range(1)
         self.last: Axis | None = None
         self.known: dict[tuple[str, str], str] = {}  # of elements in registers, their names
         self.keeps = False
@@ -66,6 +68,7 @@ class Copying(Combining):
             for a in axes:
                 self.name(a.name, k)
         self.known = {}
+        self.active = range(self.count)
 
     def name(self, name: str, copy: int) -> str:
         """The name of a copy of what has a level already."""
@@ -88,19 +91,29 @@ class Copying(Combining):
             elif isinstance(s, Store):
                 self._store(s)
             elif isinstance(s, Check):
-                self._printed(self.level_of(s.index), lambda s=s: self.check(s))
+                self._check(s)
             else:
                 self._accumulate(s)
 
-    def _copies(self, level: int) -> range:
-        return range(0, {ONCE: 1, RUN: self.count, EACH: self.count}[level],
-                     self.width if level == RUN else 1)  # fmt: skip
+    def body_by_run(self, statements: Sequence[Statement]) -> None:
+        """All copies of a body, run by run."""
+        known = self.known
+        for k in range(0, self.count, self.width):
+            self.active, self.known = range(k, k + self.width), dict(known)
+            self.body(statements)
+        self.active = range(self.count)
 
-    def _printed(self, level: int, write: Callable[[], None]) -> None:
-        """What `write` puts, with the names of each copy."""
-        lines = self._captured(write)
-        for k in self._copies(level):
+    def _copies(self, level: int) -> range:
+        if level == ONCE:
+            return self.active[: 1 if self.active.start == 0 else 0]
+        return self.active[:: self.width if level == RUN else 1]
+
+    def _check(self, s: Check) -> None:
+        for k in self._copies(self.level_of(s.index)):
+            self.reports = self._condition(k, self.live)
+            lines = self._captured(lambda: self.check(s))
             self.lines += [renamed(line, self.names[k]) for line in lines]
+        self.reports = ""
 
     def _captured(self, write: Callable[[], None]) -> list[str]:
         before, self.lines = self.lines, []
@@ -138,9 +151,10 @@ class Copying(Combining):
         if self.keeps and level != ONCE and place in self.known:
             self._same(s.name, self.known[place])
             return
+        assert not (self.keeps and self.operands[s.operand].stash), "a stash is read as written"
         if level == EACH and self._side_by_side(s.operand, s.offset):
             names = self._names(s.name, EACH)
-            for k in range(0, self.count, self.width):
+            for k in self._copies(RUN):
                 targets = ", ".join(names[k : k + self.width])
                 at = renamed(index, self.names[k])
                 self.put(f"{targets} = load{self.width}({s.operand}, {at})")
@@ -150,6 +164,11 @@ class Copying(Combining):
                 self.put(f"{names[k]} = {s.operand}[{renamed(index, self.names[k])}]")
         if self.keeps and level != ONCE:
             self.known[place] = s.name
+
+    def _shown(self, name: str) -> None:
+        """Let a name from outside of the copies be one that they know."""
+        if name not in self.levels:
+            self._names(name, ONCE)
 
     def _same(self, name: str, known: str) -> None:
         """A name for what is in registers already."""
@@ -162,12 +181,13 @@ class Copying(Combining):
         if self.keeps:
             memory = self.memory(s.operand)
             self.known = {p: n for p, n in self.known.items() if p[0] != memory}
-            if s.value in self.levels:
+            if s.value.isidentifier():
+                self._shown(s.value)
                 self.known[memory, index] = s.value
-                if self.operands[s.operand].stash:
-                    return  # registers are where it is kept
+            if self.operands[s.operand].stash:
+                return  # registers are where it is kept
         runs = self._side_by_side(s.operand, s.offset)
-        for k in range(0, self.count, self.width):
+        for k in self._copies(RUN):
             with_condition = self._condition(k, self.live)
             if with_condition:
                 self.put(f"if {with_condition}:")
@@ -192,7 +212,7 @@ class Copying(Combining):
         a = self.kinds[s.accumulator]
         lines = self._captured(lambda: self.accumulate(s))
         # What a copy of another's row adds up is never stored, so only runs matter there.
-        for k in range(self.count):
+        for k in self.active:
             condition = self._condition(k, "" if a.scope == "row" else self.live)
             if condition and k % self.width == 0:
                 self.put(f"if {condition}:")

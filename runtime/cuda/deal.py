@@ -24,10 +24,12 @@ IN_REGISTERS = 16
 """Elements of a row that a thread keeps in registers at most."""
 LINES = 400
 """Most statements that the copies of a body may come to: compilers take time for each."""
-FILLED = 128 * 1024
+FILLED = 256 * 1024
 """Threads below which a device has too little to do: then several blocks share a row."""
 COLUMN_BLOCKS = 256
 """Most blocks that hand on sums of columns: each hands on a whole row, which is read again."""
+STRIPS = 128
+"""Strips of lanes that are wanted at least."""
 LEAST_SHARE = 16
 """Elements of a row that a thread has to itself at least, where several blocks share the row."""
 NAMES = re.compile(r"[A-Za-z_]\w*")
@@ -152,10 +154,9 @@ def _kept(
     """Teams whose threads keep their part of a row; None for rows that are too long."""
     columns = sum(a.scope == "column" for a in kernel.cross)
     most = min(IN_REGISTERS // (1 + columns), LINES // max(len(body), 1)) // width
-    teams = [2**k for k in range(sizes.warp.bit_length()) if 2**k <= sizes.warp]
-    for team in [*teams, sizes.threads]:
+    for team in (2**k for k in range(sizes.threads.bit_length())):
         each = -(-runs // team)
-        if each <= (min(most, 2) if team < sizes.warp else most):
+        if each <= (min(most, 2) if team < sizes.threads else most):
             return Deal(sizes.threads, sizes.warp, width, each, team, kept=True)
     return None
 
@@ -187,6 +188,10 @@ def _lanes(kernel: Kernel, sizes: Sizes) -> Deal:
     shares = 1
     if team == warp:
         shares = shares_of(kernel, strips, length * warp, threads, sizes.blocks)
+    # Where blocks can't share: narrow strips make more of them; 8 lanes of 4 bytes are what
+    # memory hands out at once.
+    while shares == 1 and 8 < team <= warp and -(-count // team) < STRIPS:
+        team //= 2
     return Deal(threads, warp, 1, under_way(1, statements), team, shares=shares)
 
 

@@ -344,6 +344,7 @@ class Writer(Copying):
             self._places_of(axes, "hop", [f"hop_{a.name}" for a in axes])
         self.put("while at < span:")
         self.depth += 1
+        self.put("rolled()")
         for g in range(groups):
             later = "at + hop" if g == 1 else f"at + {g} * hop"
             if g:
@@ -369,6 +370,7 @@ class Writer(Copying):
             self.put(f"{name} = span * {width} + {first}")
             self.put(f"while {name} < n_{name}:")
             self.depth += 1
+            self.put("rolled()")
             self.body(body)
             self.put(f"{name} = {name} + hop")
             self.depth -= 1
@@ -476,7 +478,7 @@ class Writer(Copying):
         self._here(kernel.outer, "row")
         self.known, self.keeps = {}, deal.kept
         self._row(kernel.row)
-        for phase in kernel.phases:
+        for number, phase in enumerate(kernel.phases):
             if self._shared_rows() and self.is_second:
                 for a in phase.accumulators:
                     self.collect(a, self.member, str(deal.team), "row * parts + k", "parts")
@@ -486,8 +488,10 @@ class Writer(Copying):
             copies = deal.width * deal.groups
             for a in phase.accumulators:
                 self.start(a, copies)
-            if deal.kept:
-                self.body(phase.elem)
+            if deal.kept and number == 0:
+                self.body(phase.elem)  # all of a row under way at once
+            elif deal.kept:
+                self.body_by_run(phase.elem)  # few values at once beside those that are kept
             else:
                 self._walk_row(phase.elem)
             for a in phase.accumulators:
@@ -516,9 +520,9 @@ class Writer(Copying):
     def _row(self, statements: Sequence[Statement]) -> None:
         """All threads compute what is a row's own; one stores and accumulates it."""
         guard = f"{self.member} == 0" + (f" and {self.live}" if self.live else "")
-        self.guard = self.adds = guard
+        self.guard, self.adds, self.reports = guard, guard, self.live
         self.statements(statements)
-        self.guard = self.adds = None
+        self.guard, self.adds, self.reports = None, None, ""
         stored = {self.memory(s.operand) for s in statements if isinstance(s, Store)}
         self.known = {p: n for p, n in self.known.items() if p[0] not in stored}
 
@@ -660,5 +664,8 @@ class Writer(Copying):
     def check(self, s: Check) -> None:
         """Note a bad index, and go on with a good one: threads wait for each other."""
         self.put(f"if {s.index} < 0 or {s.index} >= {s.size}:")
-        self.put(f"    failed(error, step, {s.code}, int64({s.given}), int64({s.size}))")
+        found = f"failed(error, step, {s.code}, int64({s.given}), int64({s.size}))"
+        if self.reports:
+            self.put(f"    if {self.reports}:")
+        self.put(f"    {'    ' if self.reports else ''}{found}")
         self.put(f"    {s.index} = int64(0)")

@@ -6,6 +6,9 @@ in loops begin, nobody knows before the call. So both words look at the address:
 multiple, they take one instruction, and else one per element. The test is the same for all
 threads of a warp in rows that lie apart by whole vectors, and costs little beside the access.
 
+``rolled()`` in a loop's body keeps the compiler from unrolling it: bodies have as many copies as
+are wanted already, and more of them take registers from other threads.
+
 ``shuffle_down(x, delta)`` is the value that the thread `delta` further on in the warp has in x,
 ``shuffle_from(x, lane)`` that of a lane. All threads of a warp have to come there together: the
 emitter calls them where no branch depends on the thread. The simulator has no warps; there the
@@ -49,6 +52,7 @@ def _simulate() -> None:
         thread.syncthreads()
         return found
 
+    WORDS["rolled"] = lambda: None
     WORDS["quotient"] = lambda x, y: x // (y or 1)
     WORDS["remainder"] = lambda x, y: x % (y or 1)
     WORDS["shuffle_down"] = lambda x, delta: exchange(x, lambda own: own + delta)
@@ -151,6 +155,17 @@ def _compile() -> None:
         return types.int64(types.int64, types.int64), divided("urem")
 
     WORDS["quotient"], WORDS["remainder"] = intrinsic(quotient), intrinsic(remainder)
+
+    def rolled(typingctx):
+        def emit(context, builder, sig, values):
+            # LLVM makes no copies of a loop with a convergent call and steps that it can't count.
+            nothing = ir.InlineAsm(ir.FunctionType(ir.VoidType(), []), "", "", side_effect=True)
+            builder.call(nothing, [], attrs=("convergent",))
+            return context.get_dummy_value()
+
+        return types.void(), emit
+
+    WORDS["rolled"] = intrinsic(rolled)
     for width, store in zip(WIDTHS, (store2, store4, store8)):
         WORDS[f"load{width}"] = make_load(width)
         WORDS[f"store{width}"] = intrinsic(store)
