@@ -224,13 +224,9 @@ def width_of(
     return width
 
 
-def _apart(
-    name: str, strides: Sequence[int | None], last: int, sizes: Sizes, width: int
-) -> bool:
+def _apart(name: str, strides: Sequence[int | None], last: int, sizes: Sizes, width: int) -> bool:
     """Whether all rows of an operand begin at a multiple of a width, if the first does."""
-    steps = (
-        sizes.strides[name, k] if s is None else s for k, s in enumerate(strides) if k != last
-    )
+    steps = (sizes.strides[name, k] if s is None else s for k, s in enumerate(strides) if k != last)
     return all(step % width == 0 for step in steps)
 
 
