@@ -89,12 +89,13 @@ class Combining(Statements):
 
     def _better(self, a: Accumulator, best: str, at: str, value: str, where: str) -> str:
         """Whether a candidate for a position beats another; of equal ones the first does."""
-        sign = ">" if a.kind == "argmax" else "<"
-        text = f"{value} {sign} {best} or ({value} == {best} and {where} < {at})"
-        if "float" in a.dtype:
-            first = f"(not isnan({best}) or {where} < {at})"
-            text = f"(isnan({value}) and {first}) or (not isnan({best}) and ({text}))"
-        return text
+        return f"beats_{a.kind}({value}, {best}) | (ties({value}, {best}) & ({where} < {at}))"
+
+    def position(self, a: Accumulator, best: str, at: str, value: str) -> None:
+        """A thread meets positions in order."""
+        self.put(f"if beats_{a.kind}({value}, {best}):")
+        self.put(f"    {best} = {value}")
+        self.put(f"    {at} = {self.linear_index()}")
 
     # --- among threads ----------------------------------------------------------------
 

@@ -158,10 +158,14 @@ class Copying(Combining):
                 targets = ", ".join(names[k : k + self.width])
                 at = renamed(index, self.names[k])
                 self.put(f"{targets} = load{self.width}({s.operand}, {at})")
+                for name in names[k : k + self.width]:
+                    if (value := self.loaded(s.operand, name)) != name:
+                        self.put(f"{name} = {value}")
         else:
             names = self._names(s.name, level)
             for k in self._copies(level):
-                self.put(f"{names[k]} = {s.operand}[{renamed(index, self.names[k])}]")
+                element = f"{s.operand}[{renamed(index, self.names[k])}]"
+                self.put(f"{names[k]} = {self.loaded(s.operand, element)}")
         if self.keeps and level != ONCE:
             self.known[place] = s.name
 
@@ -192,7 +196,8 @@ class Copying(Combining):
             if with_condition:
                 self.put(f"if {with_condition}:")
                 self.depth += 1
-            values = [renamed(s.value, self.names[j]) for j in range(k, k + self.width)]
+            values = [self.stored(s.operand, renamed(s.value, self.names[j]))
+                      for j in range(k, k + self.width)]  # fmt: skip
             if runs:
                 at = renamed(index, self.names[k])
                 self.put(f"store{self.width}({s.operand}, {at}, {', '.join(values)})")
@@ -221,6 +226,7 @@ class Copying(Combining):
             self.lines += [deeper + renamed(line, names) for line in lines]
 
     def _held_by(self, a: Accumulator, copy: int) -> dict[str, str]:
+        """What a copy calls what it adds to."""
         if a.scope == "column":
             return {f"{a.name}_c": f"{a.name}_c_{copy}"}
         name = self.held(a)

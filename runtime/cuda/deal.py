@@ -18,8 +18,8 @@ from graphc.core.plan import Step
 ACCESS = 16
 """Bytes that a thread reads or writes at once, where it can."""
 VECTORS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-           "float32", "float64")  # fmt: skip
-"""The dtypes that have vector accesses (:mod:`graphc.runtime.cuda.vectors`)."""
+           "float16", "bfloat16", "float32", "float64")  # fmt: skip
+"""The dtypes that have vector accesses (:mod:`graphc.runtime.cuda.accesses`)."""
 IN_REGISTERS = 16
 """Elements of a row that a thread keeps in registers at most."""
 LINES = 400
@@ -120,12 +120,10 @@ def under_way(width: int, statements: int) -> int:
     A multiprocessor of 2048 threads with 16 bytes each has 32 KiB under way, which covers the
     latency of memory; bodies that compute need fewer.
     """
+    if statements > 12:
+        return 1
     wanted = 4 if width == 1 else 2
-    while wanted > 1 and (statements > 12 or wanted * width * statements > LINES // 4):
-        wanted //= 2
-        if statements > 12:
-            wanted = 1
-    return wanted
+    return wanted if wanted * width * statements <= LINES // 4 else 1
 
 
 def _rows(kernel: Kernel, sizes: Sizes) -> Deal:

@@ -44,7 +44,7 @@ class Driver(Protocol):
     name : of the device, for people.
     ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
-    warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.vectors`).
+    warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.accesses`).
     lacks_products : why there is no library for matrix products; None where there is.
     """
 

@@ -194,7 +194,7 @@ class Writer(Copying):
         self.is_second = is_second
         self.guard: str | None = None  # the condition under which a thread stores, if not always
         self.member = "thread"
-        self.loaded = {self.memory(s.operand) for s in self._all() if isinstance(s, Load)}
+        self.read_here = {self.memory(s.operand) for s in self._all() if isinstance(s, Load)}
 
     # --- whole kernels ----------------------------------------------------------------
 
@@ -282,7 +282,7 @@ class Writer(Copying):
             return False
         once = self.kernel.top + (self.kernel.post if self.two else [])
         stored = {self.memory(s.operand) for s in once if isinstance(s, Store)}
-        return bool(stored & self.loaded)
+        return bool(stored & self.read_here)
 
     def _all(self) -> list[Statement]:
         k = self.kernel
@@ -300,8 +300,8 @@ class Writer(Copying):
         """The places along axes from a position among all their steps."""
         rest = at
         for k in range(len(axes) - 1, 0, -1):
-            self.put(f"{names[k]} = remainder({rest}, m_{axes[k].name})")
-            self.put(f"rest_{k} = quotient({rest}, m_{axes[k].name})")
+            self.put(f"{names[k]} = low({rest}, m_{axes[k].name})")
+            self.put(f"rest_{k} = high({rest}, m_{axes[k].name})")
             rest = f"rest_{k}"
         if axes:
             self.put(f"{names[0]} = {rest}")
@@ -410,7 +410,7 @@ class Writer(Copying):
                 self._walk_row([Store(a.operand, neutral(a.kind, a.dtype))])
         self.put(f"rows = {self._number(self.kernel.outer)}")
         if deal.shares > 1:
-            self.put("row, part = quotient(here, parts), remainder(here, parts)")
+            self.put("row, part = high(here, parts), low(here, parts)")
             self._one_row()
             return
         before = self.depth
@@ -542,7 +542,7 @@ class Writer(Copying):
         self.put(f"strips = (count + {deal.team - 1}) // {deal.team}")
         self.put("t = 0")
         if deal.shares > 1:
-            self.put("strip, part = quotient(here, parts), remainder(here, parts)")
+            self.put("strip, part = high(here, parts), low(here, parts)")
             self._strip()
             return
         self.put("strip = here")
@@ -648,7 +648,7 @@ class Writer(Copying):
             super().store(s)
             return
         # Others may have yet to read what is overwritten, or read it later.
-        read = self.memory(s.operand) in self.loaded
+        read = self.memory(s.operand) in self.read_here
         if read:
             self.put("cuda.syncthreads()")
         self.put(f"if {self.guard}:")

@@ -53,8 +53,8 @@ def _simulate() -> None:
         return found
 
     WORDS["rolled"] = lambda: None
-    WORDS["quotient"] = lambda x, y: x // (y or 1)
-    WORDS["remainder"] = lambda x, y: x % (y or 1)
+    WORDS["high"] = lambda x, y: x // (y or 1)
+    WORDS["low"] = lambda x, y: x % (y or 1)
     WORDS["shuffle_down"] = lambda x, delta: exchange(x, lambda own: own + delta)
     WORDS["shuffle_from"] = lambda x, lane: exchange(x, lambda own: lane)
 
@@ -148,13 +148,13 @@ def _compile() -> None:
 
         return emit
 
-    def quotient(typingctx, x, y):
+    def high(typingctx, x, y):
         return types.int64(types.int64, types.int64), divided("udiv")
 
-    def remainder(typingctx, x, y):
+    def low(typingctx, x, y):
         return types.int64(types.int64, types.int64), divided("urem")
 
-    WORDS["quotient"], WORDS["remainder"] = intrinsic(quotient), intrinsic(remainder)
+    WORDS["high"], WORDS["low"] = intrinsic(high), intrinsic(low)
 
     def rolled(typingctx):
         def emit(context, builder, sig, values):
