@@ -229,6 +229,8 @@ class Copying(Combining):
         """What a copy calls what it adds to."""
         if a.scope == "column":
             return {f"{a.name}_c": f"{a.name}_c_{copy}"}
+        if a.scope == "cross" and self.form != "flat":
+            return {}
         name = self.held(a)
         lane = copy % LANES
         if not lane:

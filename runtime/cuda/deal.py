@@ -149,12 +149,17 @@ def _rows(kernel: Kernel, sizes: Sizes) -> Deal:
 def _kept(
     kernel: Kernel, body: Sequence[Statement], runs: int, width: int, sizes: Sizes
 ) -> Deal | None:
-    """Teams whose threads keep their part of a row; None for rows that are too long."""
+    """Teams whose threads keep their part of a row; None for rows that are too long.
+
+    Two runs for each thread leave registers to others. Threads of a block have more, rather than
+    reading rows again; so have those of a warp in a single pass, rather than meeting at barriers.
+    """
     columns = sum(a.scope == "column" for a in kernel.cross)
     most = min(IN_REGISTERS // (1 + columns), LINES // max(len(body), 1)) // width
+    more = [sizes.threads, sizes.warp] if len(kernel.phases) == 1 else [sizes.threads]
     for team in (2**k for k in range(sizes.threads.bit_length())):
         each = -(-runs // team)
-        if each <= (min(most, 2) if team < sizes.threads else most):
+        if each <= (most if team in more else min(most, 2)):
             return Deal(sizes.threads, sizes.warp, width, each, team, kept=True)
     return None
 
