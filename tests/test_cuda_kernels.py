@@ -77,8 +77,8 @@ def test_a_thread_reads_a_row_that_fits_into_registers_once():
 
 
 def test_teams_are_as_large_as_rows_want():
-    for width, team, repeats in ((2, 1, 1), (8, 1, 2), (10, 4, 2), (64, 8, 2), (256, 32, 2), (512, 32, 4),
-                                 (1000, 128, 2), (4096, 256, 4)):  # fmt: skip
+    for width, team, repeats in ((2, 1, 1), (8, 1, 2), (10, 4, 2), (64, 8, 2), (256, 32, 2),
+                                 (512, 32, 4), (1000, 128, 2), (4096, 256, 4)):  # fmt: skip
         ((source, grid, _),) = launched(lambda x: x.max(axis=1), (10_000, width))
         assert ("member = thread % " in source) == (team < 256)
         if team < 256:
