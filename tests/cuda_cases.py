@@ -12,6 +12,7 @@ import warnings
 import cuda_array_cases
 import cuda_device_cases
 import cuda_graph_cases
+import cuda_kernel_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -494,6 +495,7 @@ CASES = (
     gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, what_is_missing, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
+    *cuda_kernel_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

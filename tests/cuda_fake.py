@@ -48,7 +48,7 @@ def multiply(gemm, a, b, c, numbers):
 class FakeDriver:
     """See `graphc.runtime.cuda.driver.Driver`."""
 
-    name, ordinal, threads, blocks = "a recording", 0, 256, 1024
+    name, ordinal, threads, blocks, warp = "a recording", 0, 256, 1024, 32
 
     def __init__(self, capturing=True, lacks_products="a recording has none"):
         self.lacks_products, self.state = lacks_products, DeviceState(0, self.name)

@@ -110,7 +110,8 @@ def test_the_blocks_of_a_sum_depend_on_sizes_alone(driver):
     f = cuda_function([x], x.sum())
     f(np.ones(10_000, "float32"))
     (_, _, grid, _, given), (_, _, last, _, again) = driver.launches()
-    assert grid == given[4] == again[4] == -(-10_000 // 256) and last == 1
+    elements = 256 * 4 * 2  # of a block: two runs of four for each thread
+    assert grid == given[4] == again[4] == -(-10_000 // elements) and last == 1
     assert driver.allocated.count(grid * 8) == 1  # the work area: one number per block
 
 

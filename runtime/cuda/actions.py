@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import isqrt, prod
+from math import isqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.plan import Plan, Step
 from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
-from graphc.runtime.cuda.combine import CELL
+from graphc.runtime.cuda.deal import sizes_of
 from graphc.runtime.cuda.driver import Driver
-from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
+from graphc.runtime.cuda.emit import emit
 from graphc.runtime.cuda.products import Gemm, gemm_of
 from graphc.runtime.cuda.shapes import Shape
 
@@ -119,27 +119,15 @@ class Actions:
         kernel = step.kernel
         assert kernel is not None
         refuse_halves(kernel, step)
-        emitted = emit(kernel)
-        extents = extents_of(kernel, step)
-        action = Action(step)
-        parts = 1
-        for k, part in enumerate(emitted.parts):
-            grid = self._grid(part, extents)
-            parts = grid if k == 0 else parts
-            action.launches.append(
-                self._launch(part.source, step.label, grid, self.driver.threads, parts)
-            )
+        driver = self.driver
+        sizes = sizes_of(kernel, step, driver.threads, driver.blocks, driver.warp)
+        emitted = emit(kernel, sizes)
         step.source = "\n\n".join(part.source for part in emitted.parts)
         step.served = emitted
-        inner = prod(extents[k] for k in _inner(kernel))
-        action.room = (emitted.cells + emitted.rows * inner) * parts * CELL
-        return action
-
-    def _grid(self, part: Part, extents: list[int]) -> int:
-        count = steps_of(part, extents)
-        if not part.by_block:
-            count = -(-count // self.driver.threads)
-        return 1 if part.single else max(1, min(count, self.driver.blocks, BLOCKS))
+        return Action(step, [
+            self._launch(part.source, step.label, part.grid, driver.threads, emitted.shared)
+            for part in emitted.parts
+        ], room=emitted.room)  # fmt: skip
 
     def _shaped(self, step: Step, shapes: list[Shape], room: int = 0) -> Action:
         step.source = "\n\n".join(shape.source for shape in shapes)
@@ -189,14 +177,3 @@ def refuse_halves(kernel: Kernel, step: Step) -> None:
                 step.nodes[-1].where if step.nodes else (),
             )
 
-
-def extents_of(kernel: Kernel, step: Step) -> list[int]:
-    """The sizes of a kernel's axes in one plan."""
-    return [
-        int(word)  # type: ignore[arg-type]
-        for (kind, _, _), word in zip(kernel.words(), step.words) if kind == "extent"
-    ]  # fmt: skip
-
-
-def _inner(kernel: Kernel) -> list[int]:
-    return [k for k, a in enumerate(kernel.axes) if not a.outer]

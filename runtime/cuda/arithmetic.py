@@ -65,6 +65,29 @@ def _and(kind: Kind) -> Any:
     return lambda x, y: x and y
 
 
+def _beats(name: str, larger: bool) -> None:
+    @word(name, 2)
+    def make(kind: Kind) -> Any:
+        """Whether x comes before y, wherever they are; NaN comes before all, and not before NaN."""
+        if not kind.is_float:
+            return (lambda x, y: x > y) if larger else (lambda x, y: x < y)
+        if larger:
+            return lambda x, y: ((x > y) | (x != x)) & (y == y)
+        return lambda x, y: ((x < y) | (x != x)) & (y == y)
+
+
+_beats("beats_argmax", True)
+_beats("beats_argmin", False)
+
+
+@word("ties", 2)
+def _ties(kind: Kind) -> Any:
+    """Whether neither comes before the other."""
+    if kind.is_float:
+        return lambda x, y: (x == y) | ((x != x) & (y != y))
+    return lambda x, y: x == y
+
+
 @word("abs")
 def _abs(kind: Kind) -> Any:
     to, zero = kind.cast, kind.number(0)

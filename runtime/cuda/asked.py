@@ -35,6 +35,7 @@ class Driver(Protocol):
     state : its lock, what it holds, and whether it is lost; `faults.using` is the way to all
         the methods below.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
+    warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.accesses`).
     lacks_products : why there is no library for matrix products; None where there is.
     """
 
@@ -43,6 +44,7 @@ class Driver(Protocol):
     lacks_products: str | None
     threads: int
     blocks: int
+    warp: int
     state: DeviceState
 
     def context(self) -> AbstractContextManager[Any]:

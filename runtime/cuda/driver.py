@@ -31,6 +31,7 @@ from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
+SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 
 
 # --- Numba's --------------------------------------------------------------------------
@@ -107,6 +108,7 @@ class NumbaDriver:
     def __init__(self, cuda: Any, simulated: bool, ordinal: int = 0) -> None:
         self._cuda, self.simulated, self.ordinal = cuda, simulated, ordinal
         self.threads, self.blocks = (4, 3) if simulated else (256, 1024)
+        self.warp = SIMULATED_WARP if simulated else 32
         self.name = "Numba's simulator" if simulated else _device_name(cuda.gpus[ordinal])
         self.state = DeviceState(ordinal, self.name, forks=simulated)
         self.lacks_products = "the simulator has none" if simulated else library()

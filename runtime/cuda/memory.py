@@ -95,8 +95,14 @@ def _compile() -> None:
 
     word_type = ir.IntType(64)
 
+    # Whatever has an address here was allocated on the device, so it lies in global memory
+    # (address space 1): saying so gives `ld.global` instead of generic loads.
+    def global_pointer(builder: Any, address: Any, kind: Any) -> Any:
+        place = builder.inttoptr(address, kind.as_pointer(addrspace=1))
+        return builder.addrspacecast(place, kind.as_pointer())
+
     def load(builder: Any, block: Any, k: Any, kind: Any = word_type) -> Any:
-        place = builder.gep(builder.inttoptr(block, kind.as_pointer()), [k])
+        place = builder.gep(global_pointer(builder, block, kind), [k])
         return builder.load(place, align=8)
 
     def make_array(context: Any, builder: Any, kind: Any, address: Any) -> Any:
@@ -104,7 +110,7 @@ def _compile() -> None:
         element = context.get_data_type(kind.dtype)
         size = context.get_constant(types.intp, context.get_abi_sizeof(element))
         context.populate_array(
-            array, data=builder.inttoptr(address, element.as_pointer()),
+            array, data=global_pointer(builder, address, element),
             shape=[context.get_constant(types.intp, 0)], strides=[size], itemsize=size,
             meminfo=None,
         )  # fmt: skip
