@@ -75,7 +75,7 @@ class NativeProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.declared, self.options = graph, options
-        self.bind_on: type[Bound] = target_of(options.target, graph)
+        self.bind_on: type[Bound] = target_of(options.target)
         self.optimised: Optimised = optimise(graph)
         self.graph = self.optimised.graph
         self.numbers = SizeNumbers(self.graph)

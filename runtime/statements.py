@@ -94,7 +94,8 @@ class Statements:
             if isinstance(s, Let):
                 self.put(f"{s.name} = {s.text}")
             elif isinstance(s, Load):
-                self.put(f"{s.name} = {s.operand}[{self.index(s.operand, s.offset)}]")
+                found = f"{s.operand}[{self.index(s.operand, s.offset)}]"
+                self.put(f"{s.name} = {self.loaded(s.operand, found)}")
             elif isinstance(s, Store):
                 self.store(s)
             elif isinstance(s, Check):
@@ -103,7 +104,8 @@ class Statements:
                 self.accumulate(s)
 
     def store(self, s: Store) -> None:
-        self.put(f"{s.operand}[{self.index(s.operand, s.offset)}] = {s.value}")
+        place = f"{s.operand}[{self.index(s.operand, s.offset)}]"
+        self.put(f"{place} = {self.stored(s.operand, s.value)}")
 
     def index(self, name: str, offset: str = "") -> str:
         operand: Operand = self.operands[name]
@@ -150,6 +152,14 @@ class Statements:
         for axis in self.kernel.inner:
             text = f"({text}) * n_{axis.name} + {axis.name}" if text else axis.name
         return text or "int64(0)"
+
+    def loaded(self, operand: str, element: str) -> str:
+        """The value of an element of an operand's array."""
+        return element
+
+    def stored(self, operand: str, value: str) -> str:
+        """The element of an operand's array that a value becomes."""
+        return value
 
     # --- a target's own ---------------------------------------------------------------
 

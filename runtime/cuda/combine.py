@@ -6,6 +6,7 @@ found through the work area, and the second kernel combines that in order.
 
 from __future__ import annotations
 
+from graphc.core.dtypes import wide
 from graphc.core.kernel import Accumulate, Accumulator, Kernel
 from graphc.runtime.statements import POSITIONS, Statements, neutral
 from graphc.runtime.statements import type_name as cast_name
@@ -131,5 +132,5 @@ class Combining(Statements):
 
 
 def numba_name(dtype: str) -> str:
-    """Numba's type of a dtype, in a kernel's text."""
-    return "types." + {"bool": "boolean", "int64_at": "int64"}.get(dtype, dtype)
+    """Numba's type of a dtype in registers, in a kernel's text."""
+    return "types." + {"bool": "boolean", "int64_at": "int64"}.get(dtype, wide(dtype))

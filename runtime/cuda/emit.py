@@ -35,6 +35,7 @@ from graphc.core.kernel import (
     Statement,
     Store,
 )
+from graphc.runtime.cuda.bits import loaded, stored
 from graphc.runtime.cuda.combine import CELL, Combining, numba_name
 from graphc.runtime.statements import POSITIONS
 
@@ -365,6 +366,12 @@ class _Writer(Combining):
         super().store(s)
         self.depth -= 1
         self.put("cuda.syncthreads()")
+
+    def loaded(self, operand: str, element: str) -> str:
+        return loaded(self.operands[operand].dtype, element)
+
+    def stored(self, operand: str, value: str) -> str:
+        return stored(self.operands[operand].dtype, value)
 
     def error_record(self, word: int) -> None:
         """It is an argument of every kernel."""

@@ -217,7 +217,6 @@ class Linked:
     def _kernel(self, step: Step) -> Action:
         kernel = step.kernel
         assert kernel is not None
-        refuse_halves(kernel, step)
         emitted = emit(kernel)
         extents = extents_of(kernel, step)
         action = Action(step)
@@ -407,17 +406,6 @@ MISSING = {
     "compressed": "products with compressed rows",
 }  # fmt: skip
 """What people call the routines that this target doesn't serve."""
-
-
-def refuse_halves(kernel: Kernel, step: Step) -> None:
-    """Raise for dtypes that kernels don't have here."""
-    for o in kernel.operands:
-        if o.dtype in ("float16", "bfloat16"):
-            raise TargetError(
-                f"the CUDA target has no {o.dtype} yet: {step.label}",
-                "cast to float32, or compile this function with target='cpu'",
-                step.nodes[-1].where if step.nodes else (),
-            )
 
 
 def extents_of(kernel: Kernel, step: Step) -> list[int]:
