@@ -16,3 +16,8 @@ def loaded(dtype: str, element: str) -> str:
 def stored(dtype: str, value: str) -> str:
     """The element that a value of a dtype becomes; of halves, one that is rounded already."""
     return f"to_{dtype}({value})" if is_half(dtype) else value
+
+
+def rounded(dtype: str, value: str) -> str:
+    """A value of the dtype in which another one is computed, rounded to that."""
+    return f"{dtype}({value})" if is_half(dtype) else value

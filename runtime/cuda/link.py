@@ -19,7 +19,7 @@ from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
-from graphc.runtime.cuda.products import Gemm, gemm_of
+from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of
 from graphc.runtime.cuda.shapes import Shape
 from graphc.runtime.cuda.source import CudaKernel
 
@@ -256,8 +256,7 @@ class Linked:
             self.served.append(f"{step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
         self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
-        dtype = step.nodes[-1].dtype
-        source = kernels.PRODUCTS[dtype]
+        source = kernels.PRODUCTS[dtypes_of(step)]
         step.source = source
         side = isqrt(self.driver.threads)
         grid = -(-m // side) * -(-n // side)
@@ -269,8 +268,8 @@ class Linked:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""
         action = Action(step, product=gemm)
         if gemm.apart:
-            action.room = gemm.m * gemm.n * np.dtype(gemm.dtype).itemsize
-            source = kernels.ADDED_PRODUCTS[gemm.dtype]
+            action.room = gemm.m * gemm.n * np.dtype(gemm.result).itemsize
+            source = kernels.ADDED_PRODUCTS[dtypes_of(step)]
             step.source, parts, threads = source, gemm.m * gemm.n, self.driver.threads
             grid = min(-(-parts // threads), self.driver.blocks)
             action.launches.append(self._launch(source, step.label, grid, threads, parts))
