@@ -23,7 +23,9 @@ class Option:
 
 
 OPTIONS = {
-    "floatX": Option("float64", ("float16", "bfloat16", "float32", "float64"), "dtype of untyped floats"),
+    "floatX": Option(
+        "float64", ("float16", "bfloat16", "float32", "float64"), "dtype of untyped floats"
+    ),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
     "device": Option("cpu", ("cpu", "cuda"), "where functions run unless they say otherwise"),
     "cuda_graphs": Option(

@@ -13,9 +13,9 @@ from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.graph import substitute
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
-from graphc.optim.parts import Updates, checked, scalar_state, state_like, with_gradients
 from graphc.ops.elementwise import and_, cast, eq, isfinite, maximum, minimum, or_, switch
 from graphc.ops.reduce import all as all_of
+from graphc.optim.parts import Updates, checked, scalar_state, state_like, with_gradients
 from graphc.passes.autodiff import grad
 from graphc.passes.loop_bodies import all_nodes
 
@@ -108,8 +108,10 @@ class MixedPrecision:
                 "MixedPrecision(optim.adam)", user_frames(),
             )  # fmt: skip
         if every is not None and not every >= 1:
-            raise ArgumentError(f"MixedPrecision: every={every!r}",
-                                "give a positive number of steps, or None", user_frames())  # fmt: skip
+            raise ArgumentError(
+                f"MixedPrecision: every={every!r}",
+                "give a positive number of steps, or None", user_frames(),
+            )  # fmt: skip
         self._optimiser, self._scale, self._every = optimiser, _checked_scale(scale), every
         self.masters: list[SharedVariable | None] = []
         self.scale: SharedVariable | None = None

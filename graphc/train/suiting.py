@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.halves import is_bfloat16, to_bfloat16
 from graphc.core.errors import BadIndexError, GraphError, ShapeError
 from graphc.core.graph import Graph, toposort
+from graphc.core.halves import is_bfloat16, to_bfloat16
 from graphc.core.node import Array, Constant, Variable, describe
 from graphc.data.checks import check_finite
 from graphc.data.dataset import Dataset

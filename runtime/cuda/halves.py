@@ -36,6 +36,7 @@ def _simulated() -> tuple[Any, ...]:
 
 def _compiled() -> tuple[Any, ...]:
     from llvmlite import ir
+    from numba.cuda import cgutils
     from numba.cuda.extending import intrinsic
 
     i16, i32, i64 = (ir.IntType(bits) for bits in (16, 32, 64))
@@ -54,9 +55,10 @@ def _compiled() -> tuple[Any, ...]:
         return types.float32(types.int64), emit
 
     def round_half(typingctx, x):
-        cvt = ir.InlineAsm(ir.FunctionType(i16, [single]), "cvt.rn.f16.f32 $0, $1;", "=h,f")
+        kind = ir.FunctionType(i16, [single])
 
         def emit(context, builder, sig, values):
+            cvt = cgutils.get_or_insert_function(builder.module, kind, "llvm.nvvm.f2h.rn")
             return builder.zext(builder.call(cvt, values), i64)
 
         return types.int64(types.float32), emit
@@ -78,7 +80,8 @@ def _compiled() -> tuple[Any, ...]:
 
 # Bits as int64, in which nothing overflows: of a float32 and back; of the nearest float16, of a
 # float32 that is one, and back.
-FLOAT_BITS, BITS_FLOAT, ROUND_HALF, HALF_BITS, BITS_HALF = (_simulated if SIMULATED else _compiled)()
+_WORDS = (_simulated if SIMULATED else _compiled)()
+FLOAT_BITS, BITS_FLOAT, ROUND_HALF, HALF_BITS, BITS_HALF = _WORDS
 
 
 def _make() -> None:

@@ -75,10 +75,11 @@ def _window(p: Any) -> list[str]:
 def _gather(p: Any) -> list[str]:
     """An element of the result from its window."""
     here = _element(p, "x", "r", "s")
+    picked = _element(p, "c", "r", "s")
     added = {
         "pool": f"value + {here}",
         "pool_max": f"maximum(value, {here})",
-        "pool_max_pick": f"value + select({here} == best, {_element(p, 'c', 'r', 's')}, {p.dtype}(0))",
+        "pool_max_pick": f"value + select({here} == best, {picked}, {p.dtype}(0))",
     }
     lines = [
         *_window(p), f"value = {p.dtype}({'-inf' if p.name == 'pool_max' else '0'})",
