@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
+from graphc.core.halves import BFLOAT16
 from graphc.core.node import Array
 from graphc.runtime.cuda.driver import Driver, Memory
 
+TWO_BYTES = np.dtype("V2")
 CUDA, CUDA_MANAGED = 2, 13  # DLPack's numbers for memory that NVIDIA's devices reach
 
 
@@ -193,6 +195,8 @@ def import_array(value: Any, driver: Driver) -> DeviceArray:
     if found.get("mask") is not None:
         raise ValueError("it has a mask")
     shape, kind = tuple(found["shape"]), np.dtype(found["typestr"])
+    if kind == TWO_BYTES:  # how other libraries tell bfloat16, which NumPy hasn't
+        kind = BFLOAT16
     address, size = int(found["data"][0] or 0), prod(shape)
     strides = tuple(found.get("strides") or c_strides(shape, kind))
     if not size:
