@@ -27,13 +27,14 @@ def compared(variables, outputs, *arrays, units=1.0, exact=False):
 def conversions_of_halves():
     """Bit by bit what the CPU gives: from all dtypes, of ties, subnormal and huge numbers."""
     twice = [1 + 2.0**-8 + 2.0**-40, 1 + 2.0**-11 + 2.0**-40, 1 - 2.0**-12 - 2.0**-50]
-    wide = [*twice, 65519.999, 65520.0, 2.0**-25, 2.0**-25 + 2.0**-60, 1e300, 1e-300, 3.39e38, np.inf,
-            2.0**-134, -0.0, np.nan, -3.4e38]  # fmt: skip
+    wide = [*twice, 65519.999, 65520.0, 2.0**-25, 2.0**-25 + 2.0**-60, 1e300, 1e-300, 3.39e38,
+            np.inf, 2.0**-134, -0.0, np.nan, -3.4e38]  # fmt: skip
     doubles, singles = np.array(wide + [-x for x in wide]), difficult()[::997]
     whole = np.array([0, 1, -1, 2049, 2051, 65519, -65520, 2**24 + 1, 2**31, -(2**53) - 1, 257])
     d, s, n, u = T.dvector("d"), T.fvector("s"), T.lvector("n"), T.vector("u", "uint64")
     f = [T.cast(v, half) for v in (d, s, n, u, n > 0) for half in HALVES]
-    compared([d, s, n, u], f, doubles, singles, whole, whole[whole > 0].astype("uint64"), exact=True)
+    given = doubles, singles, whole, whole[whole > 0].astype("uint64")
+    compared([d, s, n, u], f, *given, exact=True)
     for half in HALVES:
         (x,) = inputs(half, 1)
         given = BITS[::173].view(dtypes.numpy_dtype(half))
@@ -81,7 +82,8 @@ def products_of_halves():
         close(f(*given)[0], stored(exact, half))
         update = [(w, w - 0.5 * T.cast(T.dot(x, y), "float32"))]
         graphc.function([x, y], updates=update, target="cuda")(*given)
-        np.testing.assert_allclose(w.get_value(), 1 - 0.5 * plain(f(*given)[0]).astype("float64"), 1e-5)
+        expected = 1 - 0.5 * plain(f(*given)[0]).astype("float64")
+        np.testing.assert_allclose(w.get_value(), expected, 1e-5)
 
 
 def products_of_halves_by_a_library():

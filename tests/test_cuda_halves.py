@@ -3,8 +3,11 @@
 What the simulator shows is in `cuda_half_cases.py`, which `test_cuda.py` runs.
 """
 
+import ctypes
 import importlib.util
 import re
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from half_numbers import HALVES, close, inputs, numbers, plain, stored
 import graphc
 import graphc.tensor as T
 from graphc.runtime.cuda.driver import use_driver
+from graphc.runtime.cuda.products import Cublas, Gemm
 
 needs_compiler = pytest.mark.skipif(
     importlib.util.find_spec("numba_cuda") is None,
@@ -120,3 +124,44 @@ def test_halves_take_two_bytes(driver):
         copies = [c[2] for c in driver.calls if c[0] == "write"]
         assert 2 * 300 * 200 in copies and 2 * 200 * 100 in copies
         assert f.plan.arena_bytes <= 2 * (300 * 200 + 300 * 100) + 4096
+
+
+class Library:
+    """What `Cublas` calls of nvmath-python, writing down what it is given."""
+
+    Operation = SimpleNamespace(N=0, T=1)
+    ComputeType = SimpleNamespace(COMPUTE_32F=68)
+    Math = SimpleNamespace(DEFAULT_MATH=0, DISALLOW_REDUCED_PRECISION_REDUCTION=16)
+
+    def __init__(self):
+        self.calls = []
+
+    def create(self):
+        return 7
+
+    def __getattr__(self, name):
+        return lambda *given: self.calls.append((name, *given))
+
+
+def test_what_cublas_is_given(monkeypatch):
+    """Factors of 16 bits, a result of 16 or 32, float32 coefficients and sums."""
+    library, module = Library(), ModuleType("nvmath.bindings")
+    types = SimpleNamespace(CUDA_R_16F=2, CUDA_R_16BF=14, CUDA_R_32F=0)
+    module.cublas = library
+    top = ModuleType("nvmath")
+    top.CudaDataType, top.bindings = types, module
+    monkeypatch.setitem(sys.modules, "nvmath", top)
+    monkeypatch.setitem(sys.modules, "nvmath.bindings", module)
+    cublas = Cublas(11, 13)
+    assert ("set_math_mode", 7, 16) in library.calls
+    for dtype, made, codes in (("float16", "", (2, 2, 2)), ("bfloat16", "float32", (14, 14, 0))):
+        gemm = Gemm(dtype, "COMPUTE_32F", True, False, 3, 4, 5, 0.5, 0.25, 6, 7, 8, made=made)
+        cublas.multiply(gemm, 100, 200, 300)
+        name, handle, *given = library.calls[-1]
+        turns, sizes, rest = given[:2], given[2:5], given[5:]
+        alpha, a, a_kind, lda, b, b_kind, ldb, beta, c, c_kind, ldc, compute, algorithm = rest
+        assert (name, handle, turns, sizes) == ("gemm_ex", 7, [1, 0], [3, 4, 5])
+        assert (a, lda, b, ldb, c, ldc) == (100, 6, 200, 7, 300, 8)
+        assert (a_kind, b_kind, c_kind) == codes and (compute, algorithm) == (68, -1)
+        values = [ctypes.c_float.from_address(address).value for address in (alpha, beta)]
+        assert values == [0.5, 0.25]

@@ -135,7 +135,7 @@ class MixedPrecision:
             found = list(gradients(found))
         trained = [p if m is None else m for p, m in zip(params, self.masters)]
         updates = self._with_params(self._optimiser(found, trained, *given, **options), params)
-        return updates if self.scale is None else self._scaled(updates, found)
+        return self._scaled(updates, found) if found and self.scale is not None else updates
 
     def _start(self, loss_or_grads: Any) -> float | None:
         """The first scale; None where there is to be none."""
