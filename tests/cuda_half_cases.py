@@ -123,9 +123,9 @@ def convolutions_and_pooling_of_halves():
         with graphc.config(floatX="float32"):
             y = T.nnet.conv2d(images, filters, border_mode=1, subsample=(1, 2))
             built = [y, T.nnet.conv2d(images, few, num_groups=2)]
-            for mode in ("max", "average_exc_pad"):
-                p = T.signal.pool.pool_2d(y, (2, 2), False, mode=mode)
-                built += [p, *T.grad((p * p).sum(), [images, filters])]
+            mode = "max" if half == "float16" else "average_exc_pad"
+            p = T.signal.pool.pool_2d(y, (2, 2), False, mode=mode)
+            built += [p, *T.grad((p * p).sum(), [images, filters])]
             built += T.grad(T.sum(built[1] ** 2), [few])
             flat = images.reshape((2, 1, 5, 8))
             built += T.grad(T.sum(T.nnet.conv2d(flat, filters[:, :1, :1]) ** 2), [filters])
@@ -183,10 +183,10 @@ def mixed_precision():
             hidden = T.tanh(T.dot(T.cast(x, half), w))
             p = T.nnet.softmax(T.cast(T.dot(hidden, v), "float32"))
             loss = T.nnet.categorical_crossentropy(p, t).mean()
-            optimiser = optim.MixedPrecision(optim.adam, scale=2.0**10, every=2)
+            optimiser = optim.MixedPrecision(optim.adam, scale=2.0**10, every=1)
             updates = optimiser(loss, [w, v], 0.05)
             step = graphc.function([x, t], loss, updates=updates, **options)
-            losses = [float(step(rows * k, labels)) for k in (1, 1, 1e5)]
+            losses = [float(step(rows * k, labels)) for k in (1, 1e5)]
             found.append([np.array(losses), *(plain(s.get_value()) for s, _ in updates)])
             names = [s.name for s, _ in updates]
         for name, a, b in zip(["loss", *names], *found):
