@@ -170,7 +170,6 @@ OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps o
 """Sources of kernels of one thread that loops need."""
 
 
-
 def _words_of(factors: str, made: str) -> dict[str, str]:
     """What a product's kernel says of dtypes: halves are added up in float32, and rounded once."""
     value = stored(made, rounded(made, "value"))
