@@ -18,6 +18,7 @@ from graphc.passes.blas import fold_products
 from graphc.passes.branching import make_lazy
 from graphc.passes.budget import estimate
 from graphc.passes.fuse import MEMBERS
+from graphc.passes.halves import narrowed
 from graphc.passes.loop_bodies import in_bodies
 from graphc.passes.loop_settle import settle
 from graphc.passes.loop_unroll import unroll
@@ -76,7 +77,7 @@ class NativeProgram:
 
     def __init__(self, graph: Graph, options: Options) -> None:
         self.declared, self.options = graph, options
-        self.bind_on: type[Bound] = target_of(options.target, graph)
+        self.bind_on: type[Bound] = target_of(options.target)
         self.optimised: Optimised = optimise(graph)
         self.graph = self.optimised.graph
         self.numbers = SizeNumbers(self.graph)
@@ -156,7 +157,8 @@ class NativeProgram:
         simple = settle(simple, interner)
 
         def change(part: Graph) -> Graph:
-            return fold_products(part, interner)
+            folded = fold_products(part, interner)
+            return narrowed(folded, interner) if self.options.target == "cuda" else folded
 
         folded = change(in_bodies(simple, interner, change))
         return materialise(replace(sized, graph=make_lazy(folded, interner)))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.config import config
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Array, SharedVariable, Variable, as_storage, describe, user_frames
 from graphc.ops.convert import is_number
@@ -84,8 +83,9 @@ def _as_array(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         array = np.asarray(value)
     elif is_number(value):
-        plain = {float: config.floatX, complex: None, bool: "bool", int: "int64"}[type(value)]
+        plain = {float: dtypes.host_float(), complex: None, bool: "bool", int: "int64"}[type(value)]
         array = np.asarray(value, plain)
+        array = dtypes.convert(array, dtypes.float_x()) if type(value) is float else array
     else:
         try:
             array = np.asarray(value)

@@ -87,14 +87,15 @@ def bilinear_kernel_1D(ratio: int, normalize: bool = True) -> Variable:
     """
     (count,) = so_many(ratio, 1, "ratio")
     values = _triangle(count) / (count if normalize else 1)
-    return Constant(values.astype(dtypes.float_x()))
+    return Constant(dtypes.convert(values, dtypes.float_x()))
 
 
 def bilinear_kernel_2D(ratio: Any, normalize: bool = True) -> Variable:
     """The outer product of two such filters; `ratio` is a number or one for each axis."""
     rows, columns = so_many(ratio, 2, "ratio")
     values = np.outer(_triangle(rows), _triangle(columns))
-    return Constant((values / (rows * columns if normalize else 1)).astype(dtypes.float_x()))
+    scaled = values / (rows * columns if normalize else 1)
+    return Constant(dtypes.convert(scaled, dtypes.float_x()))
 
 
 def bilinear_upsampling(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.core.dtypes import wide
 from graphc.core.node import Variable
 from graphc.core.plan import Address, Place, Step, Word
 from graphc.passes.convolution import KINDS, geometry
@@ -22,7 +23,8 @@ class Implicit:
     """What a kernel is made of: everything but strides and the number of images.
 
     `kind` is "forward", "input" or "weight"; `size` and `made` are the extents of images and of
-    the convolution, `pad` the zeros before each axis.
+    the convolution, `pad` the zeros before each axis. `dtype` is that of sums, `stored` that of
+    arrays.
     """
 
     kind: str
@@ -36,11 +38,15 @@ class Implicit:
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
     pad: tuple[int, ...]
+    stored: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stored", self.stored or self.dtype)
 
 
 def is_implicit(v: Variable) -> bool:
     """Whether an op is a convolution, or a gradient of one, in a dtype that has kernels."""
-    return v.op is not None and v.op.name in KINDS and v.dtype in BLAS_DTYPES
+    return v.op is not None and v.op.name in KINDS and wide(v.dtype) in BLAS_DTYPES
 
 
 def operand_words(v: Variable) -> tuple[int, int]:
@@ -57,8 +63,9 @@ def implicit_step(
     assert v.op is not None
     g = geometry(v)
     request = Implicit(
-        KINDS[v.op.name], v.dtype, g.groups, g.channels, g.filters, g.size, g.kernel, g.made,
+        KINDS[v.op.name], wide(v.dtype), g.groups, g.channels, g.filters, g.size, g.kernel, g.made,
         g.stride, g.dilation, tuple(before for before, _ in g.pads),
+        v.dtype,
     )  # fmt: skip
     words: list[Word] = []
     for layout, address in zip(layouts, addresses):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphc.core.dtypes import wide
 from graphc.core.node import Variable
 from graphc.core.plan import Address, Place, Split, Step, Word
 from graphc.ops.pool import pooled_size
@@ -18,7 +19,10 @@ WORDS = 5  # of an operand
 
 @dataclass(frozen=True)
 class Request:
-    """What a kernel is made of; `inside`: every window ends inside, and there is no padding."""
+    """What a kernel is made of; `inside`: every window ends inside, and there is no padding.
+
+    `dtype` is that of sums, `stored` that of arrays: only CUDA's kernels take another one.
+    """
 
     name: str
     dtype: str
@@ -28,11 +32,12 @@ class Request:
     stride: tuple[int, int]
     pad: tuple[int, int]
     mode: str
+    stored: str
 
 
 def is_pooling(v: Variable) -> bool:
     """Whether an op pools in a dtype that has kernels."""
-    return v.op is not None and v.op.name in OPERANDS and v.dtype in BLAS_DTYPES
+    return v.op is not None and v.op.name in OPERANDS and wide(v.dtype) in BLAS_DTYPES
 
 
 def pooling_step(
@@ -52,8 +57,8 @@ def pooling_step(
         for m, n, s, w in zip(made, image[2:], attrs["stride"], attrs["window"])
     )
     request = Request(
-        name, v.dtype, all(lay.strides[3] == 1 for lay in layouts), inside, attrs["window"],
-        attrs["stride"], attrs["pad"], attrs.get("mode", "sum"),
+        name, wide(v.dtype), all(lay.strides[3] == 1 for lay in layouts), inside, attrs["window"],
+        attrs["stride"], attrs["pad"], attrs.get("mode", "sum"), v.dtype,
     )  # fmt: skip
     words: list[Word] = []
     for layout, address in zip(layouts, addresses):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphc.core.dtypes import wide
 from graphc.core.node import Constant, SharedVariable, Variable
 from graphc.core.op import Scalar, Update
 from graphc.core.plan import Address, Place, Real, Split, Step, Word, WordAddress
@@ -171,7 +172,7 @@ class Steps:
         m, k = shape_of(a)
         n = shape_of(b)[1]
         known = float("nan") if beta is None else float(beta)
-        product = Product(m, n, k, v.dtype, la.strides, lb.strides, n, known)
+        product = Product(m, n, k, wide(v.dtype), la.strides, lb.strides, n, known)
         words: list[Word] = [
             self._pointer(la, places), self._pointer(lb, places), Address(places[v]), m, n, k,
             *la.strides, *lb.strides, n,
@@ -181,7 +182,8 @@ class Steps:
         step = Step(
             "gemm", f"{m}x{k} @ {k}x{n}" + (" accumulated" if accumulates else ""), words,
             nodes=(v,), flops=2.0 * m * n * k,
-            bytes=float(itemsize(v.dtype) * (m * k + k * n + m * n * (1 + (beta != 0)))),
+            bytes=float(itemsize(a.dtype) * (m * k + k * n)
+                        + itemsize(v.dtype) * m * n * (1 + (beta != 0))),
             reads=(str(words[0].place), str(words[1].place)),  # type: ignore[union-attr]
             writes=(str(places[v]),), extra=product,
         )  # fmt: skip
@@ -353,7 +355,7 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
     """By what the one op of a task is done on a target."""
     op = v.op
     assert op is not None
-    if op.name in ("dot", "gemm") and v.dtype in BLAS_DTYPES:
+    if op.name in ("dot", "gemm") and wide(v.dtype) in BLAS_DTYPES:
         return "product"
     if target == "cuda" and is_implicit(v):
         return "implicit"

@@ -12,13 +12,14 @@ import warnings
 import cuda_array_cases
 import cuda_device_cases
 import cuda_graph_cases
+import cuda_half_cases
 import cuda_kernel_cases
 import numpy as np
 from cuda_fake import multiply
 
 import graphc
 import graphc.tensor as T
-from graphc.core.errors import BadIndexError, TargetError
+from graphc.core.errors import BadIndexError
 from graphc.random import RandomStream
 from graphc.runtime.cuda.driver import current_driver, use_driver
 
@@ -434,20 +435,6 @@ def _plan(f, *arrays):
     return f.plan
 
 
-def what_is_missing():
-    x = T.dvector("x")
-    for inputs, output, text in (
-        ([x], T.cast(x, "float16") + 1, "no float16 yet"),
-        ([x], T.cast(x, "bfloat16") + 1, "no bfloat16 yet"),
-    ):
-        try:
-            graphc.function(inputs, output, target="cuda")
-        except TargetError as error:
-            assert text in str(error) and "target='cpu'" in str(error), error
-        else:
-            raise AssertionError(text)
-
-
 def loops():
     x, w, start = rng.uniform(-1, 1, (6, 3)), rng.uniform(-1, 1, (3, 3)), np.zeros(3)
 
@@ -493,9 +480,9 @@ CASES = (
     indexing, scatters_repeat, bad_indices, random_numbers, products, bad_indices_before_products,
     products_by_a_library, convolutions, convolutions_of_parts, convolutions_of_few_rows,
     gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
-    mini_batches, homes_of_shared_variables, configured, what_is_missing, loops, choices,
+    mini_batches, homes_of_shared_variables, configured, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
-    *cuda_kernel_cases.CASES,
+    *cuda_kernel_cases.CASES, *cuda_half_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

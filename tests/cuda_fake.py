@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from graphc.core import dtypes
 from graphc.runtime.cuda.faults import DeviceState
 
 
@@ -32,17 +33,19 @@ def multiply(gemm, a, b, c, numbers):
     if gemm.indirect:
         a, b, c = (int(numbers(w, "int64", 1)[0]) for w in (a, b, c))
 
-    def matrix(address, rows, columns, lead):
-        flat = numbers(address, gemm.dtype, (columns - 1) * lead + rows)
+    def matrix(address, rows, columns, lead, dtype=gemm.dtype):
+        flat = numbers(address, dtypes.numpy_dtype(dtype), (columns - 1) * lead + rows)
         strides = flat.itemsize, lead * flat.itemsize
         return np.lib.stride_tricks.as_strided(flat, (rows, columns), strides)
 
     m, n, k = gemm.m, gemm.n, gemm.k
     left = matrix(a, *((k, m) if gemm.turn_a else (m, k)), gemm.lda)
     right = matrix(b, *((n, k) if gemm.turn_b else (k, n)), gemm.ldb)
-    result = matrix(c, m, n, gemm.ldc)
+    left, right = (dtypes.convert(x, dtypes.wide(gemm.dtype)) for x in (left, right))
+    result = matrix(c, m, n, gemm.ldc, gemm.result)
     product = (left.T if gemm.turn_a else left) @ (right.T if gemm.turn_b else right)
-    result[...] = gemm.alpha * product + (gemm.beta * result if gemm.beta else 0)
+    before = dtypes.convert(result, dtypes.wide(gemm.result)) if gemm.beta else 0
+    result[...] = dtypes.convert(gemm.alpha * product + gemm.beta * before, gemm.result)
 
 
 class FakeDriver:

@@ -26,7 +26,7 @@ def test_options_are_read_from_flags():
     ("flags", "error", "text"),
     [
         ("floatX", ValueError, "name=value"),
-        ("floatX=float128", ValueError, "may be 'float16', 'float32', 'float64', not 'float128'"),
+        ("floatX=float128", ValueError, "'bfloat16', 'float32', 'float64', not 'float128'"),
         ("floatx=float32", AttributeError, "no option 'floatx'; it has floatX"),
     ],
 )

@@ -282,7 +282,7 @@ def test_kernels_compile_to_ptx(driver, capability):
 
     every_family()
     assert len(driver.sources) > 20
-    tables = kernels.ADDED_PRODUCTS, kernels.SINGLE, kernels.OF_LOOPS
+    tables = kernels.PRODUCTS, kernels.ADDED_PRODUCTS, kernels.SINGLE, kernels.OF_LOOPS
     fixed = {kernels.COPY, kernels.COMPACT, *(text for t in tables for text in t.values())}
     for source in (*driver.sources, *(fixed - set(driver.sources))):
         text = compile_ptx(source, capability)

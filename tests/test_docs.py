@@ -72,6 +72,14 @@ def test_the_page_about_loops_runs_and_shows_the_plan_that_is_made():
     assert steps(text.split("```text\n")[1].split("```")[0]) == steps(str(names["train"].plan))
 
 
+def test_the_page_about_mixed_precision_runs():
+    page = DOCS / "mixed-precision.md"
+    program = python_program(page.read_text("utf-8"))
+    assert program.count("assert ") == 6
+    with graphc.config(floatX="float32"):
+        exec(compile(program, str(page), "exec"), {"__name__": "mixed_page"})
+
+
 def test_the_page_about_training_runs(tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     pytest.importorskip("safetensors")

@@ -34,7 +34,9 @@ def _count(value: Any) -> int | None:
 
 
 OPTIONS = {
-    "floatX": Option("float64", ("float16", "float32", "float64"), "dtype of untyped floats"),
+    "floatX": Option(
+        "float64", ("float16", "bfloat16", "float32", "float64"), "dtype of untyped floats"
+    ),
     "mode": Option("native", ("native", "numpy"), "how functions run unless they say otherwise"),
     "device": Option(
         "cpu", ("cpu", "cuda", "cuda:1"), "where functions run unless they say otherwise",

@@ -49,6 +49,11 @@ def float_x() -> str:
     return name
 
 
+def host_float() -> str:
+    """``config.floatX`` for arrays that NumPy is to compute with: float32 for bfloat16."""
+    return "float32" if config.floatX == "bfloat16" else float_x()
+
+
 def canonical(dtype: Any) -> str:
     """The graphc name of anything that NumPy takes for a dtype; ``floatX`` too.
 

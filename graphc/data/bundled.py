@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.core.config import config
+from graphc.core.dtypes import host_float
 from graphc.data.problems import optional
 from graphc.data.tables import Table, table
 
@@ -51,13 +51,13 @@ def breast_cancer() -> Table:
 def diabetes() -> Table:
     """442 patients by ten measurements; ``y`` is the disease's progress (Efron et al. 2004)."""
     found = _load("diabetes")
-    return table({"x": found.data.astype(config.floatX), "y": found.target.astype(config.floatX)})
+    return table({"x": found.data.astype(host_float()), "y": found.target.astype(host_float())})
 
 
 def linnerud() -> Table:
     """20 men by three exercises; ``y`` is weight, waist and pulse (Tenenhaus 1998)."""
     found = _load("linnerud")
-    return table({"x": found.data.astype(config.floatX), "y": found.target.astype(config.floatX)})
+    return table({"x": found.data.astype(host_float()), "y": found.target.astype(host_float())})
 
 
 def _load(name: str) -> Any:
@@ -66,5 +66,5 @@ def _load(name: str) -> Any:
 
 
 def _classified(found: Any) -> Table:
-    columns = {"x": found.data.astype(config.floatX), "y": found.target.astype("int32")}
+    columns = {"x": found.data.astype(host_float()), "y": found.target.astype("int32")}
     return table(columns, classes=found.target_names)

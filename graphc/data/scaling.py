@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core.config import config
+from graphc.core.dtypes import host_float
 from graphc.core.node import Array
 from graphc.data.checks import check_labels
 from graphc.data.order import read_count
@@ -18,7 +18,7 @@ def as_float(values: Any, dtype: str | None = None) -> Array:
     array = np.asarray(values)
     if dtype is None and array.dtype.kind in "fc":
         return array
-    return array.astype(dtype or config.floatX, copy=False)
+    return array.astype(dtype or host_float(), copy=False)
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Scale:
     dtype: str | None = None
 
     def __call__(self, x: Any) -> Array:
-        kind = self.dtype or config.floatX
+        kind = self.dtype or host_float()
         return np.asarray(x).astype(kind) / np.asarray(self.divisor, kind)
 
     def inverse(self, x: Any) -> Array:
@@ -70,7 +70,7 @@ class OneHot:
 
     def __call__(self, y: Any) -> Array:
         labels = check_labels(y, self.classes)
-        rows = np.zeros((len(labels), self.classes), self.dtype or config.floatX)
+        rows = np.zeros((len(labels), self.classes), self.dtype or host_float())
         rows[np.arange(len(labels)), labels] = 1
         return rows
 

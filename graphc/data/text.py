@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.core.config import config
+from graphc.core.dtypes import host_float
 from graphc.core.node import Array
 from graphc.data.problems import problem
 from graphc.data.tables import Table, table
@@ -86,7 +86,7 @@ def from_csv(
     if not chosen:
         raise problem(f"{name}: no column is left for x", f"columns are {', '.join(names)}")
     reader = _Reader(name, rows, names, missing)
-    kind = dtype or config.floatX
+    kind = dtype or host_float()
     fields = {"x": np.stack([reader.numbers(k) for k in chosen], axis=1).astype(kind)}
     classes = None
     if goal is not None:

@@ -35,7 +35,7 @@ def _predicted(predictions: Any, classes: Variable) -> Variable:
 
 def _share(right: Variable, counted: Any) -> Variable:
     """The part that is right of what counts."""
-    each: Any = cast(right, dtypes.float_x())
+    each: Any = cast(right, dtypes.wide(dtypes.float_x()))
     if counted is None:
         return mean_(each)
     weights: Any = cast(paired("counted", each, counted)[1], each.dtype)

@@ -8,7 +8,8 @@ the step (`graphc.optim.schedules`) changes by itself.
 
 In the formulas, ``p`` is a parameter, ``g`` the gradient of the loss with respect to it, and
 ``eta`` the learning rate; ``:=`` is one step. Parameters of float16 and bfloat16 are updated in
-float32, in which state is kept too, and rounded at the end of a step.
+float32, in which state is kept too, and rounded at the end of a step; `MixedPrecision` keeps what
+that would lose.
 """
 
 from graphc.optim import schedules
@@ -21,6 +22,7 @@ from graphc.optim.counting import counter
 from graphc.optim.descent import momentum, nesterov, sgd
 from graphc.optim.layerwise import lamb
 from graphc.optim.lbfgs import LBFGS, Minimum
+from graphc.optim.mixing import MixedPrecision
 from graphc.optim.penalties import constrained, elastic, l1, l2, max_norm, within_norm
 from graphc.optim.rules import adaline, perceptron
 
@@ -34,9 +36,9 @@ OPTIMISERS = {
 """Those of the form ``(loss or gradients, params, learning_rate, ...) -> updates``, by name."""
 
 __all__ = [
-    "LBFGS", "OPTIMISERS", "Average", "Averaged", "Minimum", "adadelta", "adagrad", "adaline",
-    "adam", "adamax", "adamw", "amsgrad", "clip_by_global_norm", "clip_by_norm", "clip_by_value",
-    "constrained", "counter", "elastic", "ema", "global_norm", "l1", "l2", "lamb", "max_norm",
-    "momentum", "nadam", "nesterov", "perceptron", "polyak", "rmsprop", "scheduled", "schedules",
-    "sgd", "swa", "within_norm",
+    "LBFGS", "OPTIMISERS", "Average", "Averaged", "Minimum", "MixedPrecision", "adadelta",
+    "adagrad", "adaline", "adam", "adamax", "adamw", "amsgrad", "clip_by_global_norm",
+    "clip_by_norm", "clip_by_value", "constrained", "counter", "elastic", "ema", "global_norm",
+    "l1", "l2", "lamb", "max_norm", "momentum", "nadam", "nesterov", "perceptron", "polyak",
+    "rmsprop", "scheduled", "schedules", "sgd", "swa", "within_norm",
 ]  # fmt: skip

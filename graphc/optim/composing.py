@@ -67,6 +67,7 @@ def scheduled(optimiser: Optimiser, **schedules: Callable[[Variable], Any]) -> O
         changing = {name: schedule(step) for name, schedule in schedules.items()}
         return optimiser(loss_or_grads, params, *given, **options, **changing) + counting
 
+    update.takes_loss = getattr(optimiser, "takes_loss", False)  # type: ignore[attr-defined]
     return update
 
 
@@ -116,6 +117,7 @@ class Averaged:
                 )  # fmt: skip
         self._optimiser, self._how, self._options = optimiser, average, options
         self._average: Average | None = None
+        self.takes_loss = getattr(optimiser, "takes_loss", False)
 
     @property
     def average(self) -> Average:

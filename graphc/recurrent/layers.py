@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from graphc.core import dtypes
-from graphc.core.config import config
 from graphc.core.errors import ArgumentError, ShapeError
 from graphc.core.node import SharedVariable, Variable, describe, user_frames
 from graphc.looping import scan
@@ -302,7 +301,9 @@ def state(
     batch: int, units: int, dtype: str | None = None, name: str = "state"
 ) -> SharedVariable:
     """A state of zeros, (batch, units), that lives between calls; see `carry`."""
-    return SharedVariable(np.zeros((batch, units), dtype or config.floatX), name)
+    return SharedVariable(
+        np.zeros((batch, units), dtypes.numpy_dtype(dtypes.canonical(dtype or "floatX"))), name
+    )
 
 
 def carry(

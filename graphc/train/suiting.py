@@ -16,6 +16,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.errors import BadIndexError, GraphError, ShapeError
 from graphc.core.graph import Graph, toposort
+from graphc.core.halves import is_bfloat16, to_bfloat16
 from graphc.core.node import Array, Constant, Variable, describe
 from graphc.data.checks import check_finite
 from graphc.data.dataset import Dataset
@@ -68,6 +69,8 @@ class Feed:
 
 def _suited(array: Array, dtype: np.dtype, field: str) -> Array:
     """Floats in the precision of the input; whatever else differs is the function's to judge."""
+    if array.dtype.kind == "f" and is_bfloat16(dtype):
+        return to_bfloat16(array)
     if array.dtype == dtype or array.dtype.kind != "f" or dtype.kind != "f":
         return array
     try:

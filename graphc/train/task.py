@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.api import function
 from graphc.compiled import Function
+from graphc.core import dtypes
 from graphc.core.errors import ArgumentError
 from graphc.core.node import Constant, SharedVariable, Variable, describe, user_frames
 from graphc.inspect import dprint
@@ -20,6 +21,7 @@ from graphc.nn import notes
 from graphc.nn.layer import Layer, recorded
 from graphc.nn.summaries import Call
 from graphc.ops.convert import as_variable
+from graphc.ops.elementwise import cast
 from graphc.ops.reduce import mean
 from graphc.optim import Average, adam, counter
 from graphc.passes.autodiff import grad
@@ -46,6 +48,7 @@ class Task:
         loss   = mean(loss(output, *targets))
         figure = figure(output, *targets)
 
+    What a model of float16 or bfloat16 says is made float32 before it is judged or returned.
     Functions are compiled when they are first needed: `step` trains on a batch, `test` judges
     one, `use` predicts.
 
@@ -67,7 +70,8 @@ class Task:
         What `predict` returns, from the model's output; the output itself by default.
     optimiser : callable
         ``optimiser(loss or gradients, params, learning_rate)``, such as ``optim.adam``; with
-        ``functools.partial`` for its further options. With `optim.Averaged`, `fit` judges, keeps
+        ``functools.partial`` for its further options, ``optim.MixedPrecision(optim.adam)`` for
+        models of float16 and bfloat16. With `optim.Averaged`, `fit` judges, keeps
         and leaves averages of the weights.
     learning_rate : float, callable or None
         A number is kept in `rate`, a shared variable that may be changed between steps. A function
@@ -122,7 +126,8 @@ class Task:
                 user_frames(),
             )
         made = [_recorded(model, self.inputs, train) for train in (True, False)]
-        self.output, self.calls = zip(*made)
+        self.output = tuple(_wide(output) for output, _ in made)
+        self.calls = tuple(calls for _, calls in made)
         self.losses = tuple(self._loss_of(loss, output) for output in self.output)
         check_leaves("the loss", self.losses, self.leaves)
         self.params = self._listed(params)
@@ -168,10 +173,13 @@ class Task:
 
     def _updates(self, optimiser: Any, gradients: Any) -> Updates:
         loss: Any = self.losses[0]
-        if gradients is not None:
+        options = {}
+        if gradients is not None and getattr(optimiser, "takes_loss", False):
+            options["gradients"] = gradients  # it scales the loss first
+        elif gradients is not None:
             loss = gradients(grad(loss, self.params))
         given = () if self.rate is None else (self.rate,)
-        return read_updates(optimiser(loss, self.params, *given))
+        return read_updates(optimiser(loss, self.params, *given, **options))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -282,6 +290,15 @@ def _leaves(given: Any, what: str) -> list[Variable]:
 
 def _several(output: Any) -> Sequence[Any]:
     return output if isinstance(output, list | tuple) else (output,)
+
+
+def _wide(output: Any) -> Any:
+    """What a model of float16 or bfloat16 says, in float32."""
+    if isinstance(output, list | tuple):
+        parts = [_wide(part) for part in output]
+        return parts if isinstance(output, list) else tuple(parts)
+    half = isinstance(output, Variable) and dtypes.is_half(output.dtype)
+    return cast(output, dtypes.wide(output.dtype)) if half else output
 
 
 def _recorded(model: Any, inputs: Iterable[Variable], train: bool) -> tuple[Any, list[Call]]:

@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from math import isqrt
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from graphc.core import dtypes
 from graphc.core.errors import TargetError
-from graphc.core.kernel import Kernel
 from graphc.core.plan import Plan, Step
 from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
 from graphc.runtime.cuda.deal import sizes_of
 from graphc.runtime.cuda.driver import Driver
 from graphc.runtime.cuda.emit import emit
-from graphc.runtime.cuda.products import Gemm, gemm_of
+from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of
 from graphc.runtime.cuda.shapes import Shape
 
 if TYPE_CHECKING:
@@ -118,7 +116,6 @@ class Actions:
     def _kernel(self, step: Step) -> Action:
         kernel = step.kernel
         assert kernel is not None
-        refuse_halves(kernel, step)
         driver = self.driver
         sizes = sizes_of(kernel, step, driver.threads, driver.blocks, driver.warp)
         emitted = emit(kernel, sizes)
@@ -146,8 +143,7 @@ class Actions:
             self.served.append(f"{step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
         self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
-        dtype = step.nodes[-1].dtype
-        source = kernels.PRODUCTS[dtype]
+        source = kernels.PRODUCTS[dtypes_of(step)]
         step.source = source
         side = isqrt(self.driver.threads)
         grid = -(-m // side) * -(-n // side)
@@ -159,21 +155,9 @@ class Actions:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""
         action = Action(step, product=gemm)
         if gemm.apart:
-            action.room = gemm.m * gemm.n * np.dtype(gemm.dtype).itemsize
-            source = kernels.ADDED_PRODUCTS[gemm.dtype]
+            action.room = gemm.m * gemm.n * dtypes.numpy_dtype(gemm.result).itemsize
+            source = kernels.ADDED_PRODUCTS[dtypes_of(step)]
             step.source, parts, threads = source, gemm.m * gemm.n, self.driver.threads
             grid = min(-(-parts // threads), self.driver.blocks)
             action.launches.append(self._launch(source, step.label, grid, threads, parts))
         return action
-
-
-def refuse_halves(kernel: Kernel, step: Step) -> None:
-    """Raise for dtypes that kernels don't have here."""
-    for o in kernel.operands:
-        if o.dtype in ("float16", "bfloat16"):
-            raise TargetError(
-                f"the CUDA target has no {o.dtype} yet: {step.label}",
-                "cast to float32, or compile this function with target='cpu'",
-                step.nodes[-1].where if step.nodes else (),
-            )
-

@@ -16,10 +16,12 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.devices import CHOICES, device_name, ordinal_of
 from graphc.core.errors import ArgumentError
+from graphc.core.halves import BFLOAT16
 from graphc.core.node import Array, user_frames
 from graphc.runtime.cuda.driver import Driver, Memory, current_driver, place_of
 from graphc.runtime.cuda.faults import both, using
 
+TWO_BYTES = np.dtype("V2")
 CUDA, CUDA_MANAGED = 2, 13  # DLPack's numbers for memory that NVIDIA's devices reach
 
 
@@ -240,6 +242,8 @@ def _imported(value: Any, driver: Driver) -> DeviceArray:
     if found.get("mask") is not None:
         raise ValueError("it has a mask")
     shape, kind = tuple(found["shape"]), np.dtype(found["typestr"])
+    if kind == TWO_BYTES:  # how other libraries tell bfloat16, which NumPy hasn't
+        kind = BFLOAT16
     address, size = int(found["data"][0] or 0), prod(shape)
     strides = tuple(found.get("strides") or c_strides(shape, kind))
     if not size:

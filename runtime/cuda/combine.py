@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphc.core.dtypes import wide
 from graphc.core.kernel import Accumulate, Accumulator, Kernel
 from graphc.runtime.cuda.deal import Deal
 from graphc.runtime.statements import POSITIONS, Statements, neutral
@@ -203,5 +204,5 @@ class Combining(Statements):
 
 
 def numba_name(dtype: str) -> str:
-    """Numba's type of a dtype, in a kernel's text."""
-    return "types." + {"bool": "boolean", "int64_at": "int64"}.get(dtype, dtype)
+    """Numba's type of a dtype in registers, in a kernel's text."""
+    return "types." + {"bool": "boolean", "int64_at": "int64"}.get(dtype, wide(dtype))

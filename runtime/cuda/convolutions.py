@@ -28,6 +28,7 @@ from typing import Any
 
 from graphc.core.dtypes import numpy_dtype
 from graphc.core.plan import Step
+from graphc.runtime.cuda.bits import loaded, rounded, stored
 from graphc.runtime.cuda.shapes import Shape, indented
 
 FEW_ROWS = 4  # of a group; with fewer, squares would be mostly empty
@@ -107,10 +108,16 @@ def _decoded(at: str, parts: Sequence[tuple[str, int]]) -> list[str]:
     return lines
 
 
-def _of(name: str, first: str, second: str, rest: Sequence[str]) -> str:
+def _of(p: Any, name: str, first: str, second: str, rest: Sequence[str]) -> str:
     """An element of an operand."""
     places = [first, second, *rest]
-    return f"{name}[{' + '.join(f'{at} * {name}_{k}' for k, at in enumerate(places))}]"
+    place = " + ".join(f"{at} * {name}_{k}" for k, at in enumerate(places))
+    return loaded(p.stored, f"{name}[{place}]")
+
+
+def _store(p: Any, place: str, value: str) -> str:
+    """A sum goes to its place; halves round it there."""
+    return f"out[{place}] = {stored(p.stored, rounded(p.stored, value))}"
 
 
 def _names(letter: str, p: Any) -> list[str]:
@@ -121,10 +128,10 @@ def _left(p: Any) -> str:
     """A's element at `row` and where a sum is."""
     own = f"(group * {_rows(p)} + row)"
     if p.kind == "weight":
-        return _of("g", "image", own, _names("p", p))
+        return _of(p, "g", "image", own, _names("p", p))
     if p.kind == "input":
-        return _of("w", f"(group * {_met(p)} + c)", "row", _names("t", p))
-    return _of("w", own, "c", _names("t", p))
+        return _of(p, "w", f"(group * {_met(p)} + c)", "row", _names("t", p))
+    return _of(p, "w", own, "c", _names("t", p))
 
 
 def _right(p: Any) -> tuple[list[str], str, str]:
@@ -140,7 +147,7 @@ def _right(p: Any) -> tuple[list[str], str, str]:
             lines.append(f"y{a} = p{a} * {stride} + t{a} * {dilation} - {pad}")
             inside += [f"y{a} >= 0", f"y{a} < {p.size[a]}"]
     name, places = ("g", "p") if p.kind == "input" else ("x", "y")
-    return lines, " and ".join(inside), _of(name, "image", other, _names(places, p))
+    return lines, " and ".join(inside), _of(p, name, "image", other, _names(places, p))
 
 
 # --- kernels --------------------------------------------------------------------------
@@ -150,12 +157,12 @@ def _head(p: Any) -> list[str]:
     lines = ["if stopped(error, step):", "    return"]
     word = 0
     for name in OPERANDS[p.kind]:
-        lines.append(f"{name} = read_{p.dtype}(block, {word})")
+        lines.append(f"{name} = read_{p.stored}(block, {word})")
         steps = range(2 + len(p.kernel))
         lines += [f"{name}_{k} = word(block, {word + 1 + k})" for k in steps]
         word += 1 + len(steps)
     lines += [
-        f"out = write_{p.dtype}(block, {word})", f"images = word(block, {word + 1})",
+        f"out = write_{p.stored}(block, {word})", f"images = word(block, {word + 1})",
         "thread, here = int64(cuda.threadIdx.x), int64(cuda.blockIdx.x)",
         "threads, blocks = int64(cuda.blockDim.x), int64(cuda.gridDim.x)",
     ]  # fmt: skip
@@ -228,7 +235,7 @@ def tiled(p: Any, side: int, shared: bool) -> str:
         lines.append(f"    found = at_{p.dtype}(work)")
         lines.append(f"    found[part * {count} + {result}] = total")
     else:
-        lines.append(f"    out[{result}] = total")
+        lines.append(f"    {_store(p, result, 'total')}")
     return _kernel(lines)
 
 
@@ -241,7 +248,7 @@ def _gathered(p: Any, count: int) -> str:
         f"    total = {p.dtype}(0)",
         "    for part in range(parts):",
         f"        total = total + found[part * {count} + at]",
-        "    out[at] = total",
+        f"    {_store(p, 'at', 'total')}",
     ])  # fmt: skip
 
 
@@ -263,7 +270,7 @@ def _by_thread(p: Any, add: Sequence[str]) -> list[str]:
         f"for at in range(here * threads + thread, {total}, blocks * threads):",
         *indented([
             *_decoded("at", places), f"group, row = own // {rows}, own % {rows}",
-            f"total = {p.dtype}(0)", *body, "out[at] = total",
+            f"total = {p.dtype}(0)", *body, _store(p, "at", "total"),
         ]),
     ]  # fmt: skip
 
@@ -290,7 +297,7 @@ def _by_block(p: Any, add: Sequence[str]) -> list[str]:
             "    cuda.syncthreads()",
             "    half = half // 2",
             "if thread == 0:",
-            "    out[at] = found[0]",
+            f"    {_store(p, 'at', 'found[0]')}",
             "cuda.syncthreads()",
         ]),
     ]  # fmt: skip

@@ -38,6 +38,7 @@ from graphc.core.kernel import (
     Phase,
     Store,
 )
+from graphc.runtime.cuda.bits import loaded, stored
 from graphc.runtime.cuda.combine import CELL, numba_name
 from graphc.runtime.cuda.deal import COLUMN_BLOCKS, Deal, Sizes, deal_of
 from graphc.runtime.cuda.rows import Rows
@@ -288,6 +289,12 @@ class Writer(Rows, Strips):
         self.nest(others, self.kernel.row)
         self.put("at = at + blocks * threads")
         self.depth -= 1
+
+    def loaded(self, operand: str, element: str) -> str:
+        return loaded(self.operands[operand].dtype, element)
+
+    def stored(self, operand: str, value: str) -> str:
+        return stored(self.operands[operand].dtype, value)
 
     def error_record(self, word: int) -> None:
         """It is an argument of every kernel."""

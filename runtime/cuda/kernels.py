@@ -4,15 +4,18 @@ They take what those of :mod:`graphc.runtime.cuda.emit` take, and their blocks h
 the CPU's (:mod:`graphc.runtime.natives`).
 """
 
+from graphc.core.dtypes import is_half, wide
+from graphc.runtime.cuda.bits import rounded, stored
+
 # A block of threads makes a square of C, `parts` elements wide; squares of A and B go through
 # shared memory.
 GEMM = """\
 def kernel(block, work, error, step, parts):
     if stopped(error, step):
         return
-    a = read_{dtype}(block, 0)
-    b = read_{dtype}(block, 1)
-    c = write_{dtype}(block, 2)
+    a = read_{factors}(block, 0)
+    b = read_{factors}(block, 1)
+    c = write_{made}(block, 2)
     m, n, k = word(block, 3), word(block, 4), word(block, 5)
     a_row, a_col = word(block, 6), word(block, 7)
     b_row, b_col = word(block, 8), word(block, 9)
@@ -29,9 +32,9 @@ def kernel(block, work, error, step, parts):
         left[thread] = {dtype}(0)
         right[thread] = {dtype}(0)
         if row < m and first + x < k:
-            left[thread] = a[row * a_row + (first + x) * a_col]
+            left[thread] = {load}(a[row * a_row + (first + x) * a_col])
         if first + y < k and column < n:
-            right[thread] = b[(first + y) * b_row + column * b_col]
+            right[thread] = {load}(b[(first + y) * b_row + column * b_col])
         cuda.syncthreads()
         for i in range(parts):
             total = total + left[y * parts + i] * right[i * parts + x]
@@ -39,8 +42,8 @@ def kernel(block, work, error, step, parts):
     if row < m and column < n:
         value = alpha * total
         if beta != {dtype}(0):
-            value = value + beta * c[row * c_row + column]
-        c[row * c_row + column] = value
+            value = value + beta * {get}(c[row * c_row + column])
+        c[row * c_row + column] = {put}
 """
 
 # A product that a library left in the work area, `parts` elements, to where a product belongs.
@@ -48,7 +51,7 @@ ADD_PRODUCT = """\
 def kernel(block, work, error, step, parts):
     if stopped(error, step):
         return
-    total, c = at_{dtype}(work), write_{dtype}(block, 2)
+    total, c = at_{dtype}(work), write_{made}(block, 2)
     n, c_row = word(block, 4), word(block, 10)
     alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
     first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)
@@ -56,8 +59,8 @@ def kernel(block, work, error, step, parts):
         value = alpha * total[at]
         place = at // n * c_row + at % n
         if beta != {dtype}(0):
-            value = value + beta * c[place]
-        c[place] = value
+            value = value + beta * {get}(c[place])
+        c[place] = {put}
 """
 
 OFFSET = """\
@@ -196,6 +199,20 @@ OF_LOOPS = {
 }  # fmt: skip
 """Sources of kernels of one thread that loops need."""
 
-PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}
 
-ADDED_PRODUCTS = {dtype: ADD_PRODUCT.format(dtype=dtype) for dtype in ("float32", "float64")}
+def _words_of(factors: str, made: str) -> dict[str, str]:
+    """What a product's kernel says of dtypes: halves are added up in float32, and rounded once."""
+    value = stored(made, rounded(made, "value"))
+    load, get = (f"from_{dtype}" if is_half(dtype) else "" for dtype in (factors, made))
+    return {"dtype": wide(factors), "factors": factors, "made": made, "load": load, "get": get,
+            "put": value}  # fmt: skip
+
+
+KINDS = [(d, d) for d in ("float16", "bfloat16", "float32", "float64")]
+KINDS += [("float16", "float32"), ("bfloat16", "float32")]
+
+PRODUCTS = {kind: GEMM.format(**_words_of(*kind)) for kind in KINDS}
+"""By the dtypes of factors and of the result, the kernel of a product."""
+
+ADDED_PRODUCTS = {kind: ADD_PRODUCT.format(**_words_of(*kind)) for kind in KINDS}
+"""By the same, the kernel that adds a product to its place."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from graphc.runtime.cuda.emit import STEP_BITS
-from graphc.runtime.cuda.words import DTYPES, SIMULATED, TYPES, WORDS, cuda, types
+from graphc.runtime.cuda.words import MEMORY, SIMULATED, TYPES, WORDS, cuda, types
 
 _RECORD = 2  # the word of the error record that says who failed
 
@@ -48,9 +48,9 @@ def _simulate() -> None:
     def array_of(dtype: str) -> Any:
         return lambda block, k: Pointer(dtype, Pointer("int64", block)[k])
 
-    for dtype in DTYPES:
-        WORDS[f"at_{dtype}"] = array_at(dtype)
-        WORDS[f"read_{dtype}"] = WORDS[f"write_{dtype}"] = array_of(dtype)
+    for dtype, kept in MEMORY.items():
+        WORDS[f"at_{dtype}"] = array_at(kept)
+        WORDS[f"read_{dtype}"] = WORDS[f"write_{dtype}"] = array_of(kept)
     WORDS["word"] = lambda block, k: int(Pointer("int64", block)[k])
     WORDS["real_word"] = lambda block, k: Pointer("float64", block)[k]
 
@@ -117,7 +117,7 @@ def _compile() -> None:
         return array._getvalue()
 
     def array_words(dtype: str) -> None:
-        kind = types.Array(TYPES[dtype], 1, "C")
+        kind = types.Array(TYPES[MEMORY[dtype]], 1, "C")
 
         def at(typingctx, address):
             def emit(context, builder, sig, values):
@@ -134,7 +134,7 @@ def _compile() -> None:
         WORDS[f"at_{dtype}"] = intrinsic(at)
         WORDS[f"read_{dtype}"] = WORDS[f"write_{dtype}"] = intrinsic(of)
 
-    for dtype in DTYPES:
+    for dtype in MEMORY:
         array_words(dtype)
 
     def word(typingctx, block, k):

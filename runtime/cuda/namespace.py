@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.runtime.cuda import accesses, arithmetic, casts, maths, memory, philox  # noqa: F401
+from graphc.runtime.cuda import (  # noqa: F401
+    accesses,
+    arithmetic,
+    casts,
+    halves,
+    maths,
+    memory,
+    philox,
+)
 from graphc.runtime.cuda.emit import THREADS
 from graphc.runtime.cuda.words import SIMULATED, WORDS, cuda, types
 

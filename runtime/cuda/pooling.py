@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphc.core.plan import Step
+from graphc.runtime.cuda.bits import loaded, rounded, stored
 from graphc.runtime.cuda.shapes import Shape, indented
 from graphc.runtime.pooling import OPERANDS, SCATTERS, bounds, divided
 
@@ -33,9 +34,9 @@ def source(p: Any) -> str:
     scatters = p.name in SCATTERS
     lines = ["if stopped(error, step):", "    return"]
     for k, name in enumerate(names):
-        lines.append(f"{name} = read_{p.dtype}(block, {5 * k})")
+        lines.append(f"{name} = read_{p.stored}(block, {5 * k})")
         lines += [f"{name}_{axis} = word(block, {5 * k + n})" for n, axis in enumerate(AXES, 1)]
-    lines.append(f"out = write_{p.dtype}(block, {5 * len(names)})")
+    lines.append(f"out = write_{p.stored}(block, {5 * len(names)})")
     lines += [f"{name} = word(block, {n})" for n, name in enumerate(SIZES, 5 * len(names) + 1)]
     down, over, line, place = (
         ("height", "width", "h", "v") if scatters else ("rows", "columns", "i", "j")
@@ -44,7 +45,7 @@ def source(p: Any) -> str:
         f"{place} = at % {over}", f"{line} = at // {over} % {down}",
         f"plane = at // ({over} * {down})",
         *(f"{n}_at = plane // channels * {n}_image + plane % channels * {n}_plane" for n in names),
-        *(_scatter(p) if scatters else _gather(p)), "out[at] = value",
+        *(_scatter(p) if scatters else _gather(p)), _store(p),
     ]  # fmt: skip
     lines += [
         "first = int64(cuda.blockIdx.x) * int64(cuda.blockDim.x) + int64(cuda.threadIdx.x)",
@@ -55,8 +56,13 @@ def source(p: Any) -> str:
     return "\n".join(["def kernel(block, work, error, step, parts):", *indented(lines), ""])
 
 
-def _element(name: str, row: str, column: str) -> str:
-    return f"{name}[{name}_at + {row} * {name}_row + {column} * {name}_column]"
+def _element(p: Any, name: str, row: str, column: str) -> str:
+    return loaded(p.stored, f"{name}[{name}_at + {row} * {name}_row + {column} * {name}_column]")
+
+
+def _store(p: Any) -> str:
+    """The sum, or the pick, goes to its place; halves round it there."""
+    return f"out[at] = {stored(p.stored, rounded(p.stored, 'value'))}"
 
 
 def _window(p: Any) -> list[str]:
@@ -68,11 +74,12 @@ def _window(p: Any) -> list[str]:
 
 def _gather(p: Any) -> list[str]:
     """An element of the result from its window."""
-    here = _element("x", "r", "s")
+    here = _element(p, "x", "r", "s")
+    picked = _element(p, "c", "r", "s")
     added = {
         "pool": f"value + {here}",
         "pool_max": f"maximum(value, {here})",
-        "pool_max_pick": f"value + select({here} == best, {_element('c', 'r', 's')}, {p.dtype}(0))",
+        "pool_max_pick": f"value + select({here} == best, {picked}, {p.dtype}(0))",
     }
     lines = [
         *_window(p), f"value = {p.dtype}({'-inf' if p.name == 'pool_max' else '0'})",
@@ -81,7 +88,7 @@ def _gather(p: Any) -> list[str]:
         f"        value = {added[p.name]}",
     ]  # fmt: skip
     if p.name == "pool_max_pick":
-        lines.insert(0, f"best = {_element('y', 'i', 'j')}")
+        lines.insert(0, f"best = {_element(p, 'y', 'i', 'j')}")
     if p.name == "pool":
         lines.append(f"value = {divided(p, 'value')}")
     return lines
@@ -89,15 +96,15 @@ def _gather(p: Any) -> list[str]:
 
 def _scatter(p: Any) -> list[str]:
     """An element of a gradient from the windows that have it."""
-    given = _element("g", "i", "j")
+    given = _element(p, "g", "i", "j")
     if p.name == "pool_grad":
         inner = [*_window(p), f"value = value + {divided(p, given)}"]
     else:
-        best = _element("y", "i", "j")
+        best = _element(p, "y", "i", "j")
         inner = [f"value = value + select(here == {best}, {given}, {p.dtype}(0))"]
     lines = [f"value = {p.dtype}(0)"]
     if p.name == "pool_max_grad":
-        lines.append(f"here = {_element('x', 'h', 'v')}")
+        lines.append(f"here = {_element(p, 'x', 'h', 'v')}")
     lines += _windows_with("h", "up", "down", "rows", 0, p)
     lines += _windows_with("v", "west", "east", "columns", 1, p)
     return [*lines, "for i in range(up, down):", "    for j in range(west, east):",

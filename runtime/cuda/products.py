@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.core.dtypes import wide
 from graphc.core.plan import Address, Plan, Real, Step, WordAddress
 
 COMPUTE = {
@@ -22,7 +23,8 @@ COMPUTE = {
     ("float64", "float64"): "COMPUTE_64F",
 }
 """By dtype and by what factors are rounded to, cuBLAS's name for how it computes."""
-DATA = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F"}
+DATA = {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF", "float32": "CUDA_R_32F",
+        "float64": "CUDA_R_64F"}  # fmt: skip
 LARGEST = 2**31 - 1
 WORKSPACE = 32 * 2**20  # bytes; what NVIDIA recommends for its largest devices
 COEFFICIENTS = (11, 12)  # words of a product's block
@@ -34,6 +36,7 @@ class Gemm:
 
     Attributes
     ----------
+    dtype : of the factors; halves are added up in float32.
     turn_a, turn_b : whether the matrix lies in memory by rows.
     m, n, k : the result is m x n.
     lda, ldb, ldc : elements from one column to the next.
@@ -56,6 +59,12 @@ class Gemm:
     ldc: int
     indirect: bool = False
     apart: bool = False
+    made: str = ""
+
+    @property
+    def result(self) -> str:
+        """The dtype of the result: that of the factors, or float32 for halves."""
+        return self.made or self.dtype
 
 
 def gemm_of(
@@ -86,12 +95,20 @@ def gemm_of(
     alpha, beta = (w.value if isinstance(w, Real) else 0.0 for w in step.words[11:13])
     if apart:
         alpha, beta, ldc = 1.0, 0.0, n
-    dtype = step.nodes[-1].dtype
-    compute = COMPUTE[dtype, wanted if dtype == "float32" else dtype]
+    dtype, made = dtypes_of(step)
+    compute = COMPUTE[wide(dtype), wanted if dtype == "float32" else wide(dtype)]
+    made = wide(made) if apart else made
     return Gemm(
         dtype, compute, right[0], left[0], n, m, k, alpha, beta,
-        right[1], left[1], ldc, bool(moved - set(COEFFICIENTS)) or in_loop, apart,
+        right[1], left[1], ldc, bool(moved - set(COEFFICIENTS)) or in_loop, apart, made,
     )  # fmt: skip
+
+
+def dtypes_of(step: Step) -> tuple[str, str]:
+    """The dtypes of a product's factors and of its result; halves may make a float32."""
+    node = step.nodes[-1]
+    factor = node.args[1]  # of a plain product, or of one that is accumulated
+    return factor.dtype, node.dtype
 
 
 def _may_fail(step: Step) -> bool:
@@ -141,17 +158,20 @@ class Cublas:
         self.handle = cublas.create()
         cublas.set_stream(self.handle, stream)
         cublas.set_workspace(self.handle, workspace, WORKSPACE)
+        # What several blocks found of a product of halves is added in float32, too.
+        exact = cublas.Math.DISALLOW_REDUCED_PRECISION_REDUCTION
+        cublas.set_math_mode(self.handle, int(cublas.Math.DEFAULT_MATH) | int(exact))
         self.scalars: dict[tuple[str, float], Any] = {}
 
     def multiply(self, g: Gemm, a: int, b: int, c: int) -> None:
         """Put one product on the stream."""
         cublas = self.cublas
-        kind = int(getattr(self.types, DATA[g.dtype]))
+        kind, made = (int(getattr(self.types, DATA[name])) for name in (g.dtype, g.result))
         turns = [int(cublas.Operation.T if t else cublas.Operation.N) for t in (g.turn_a, g.turn_b)]
-        alpha, beta = self._scalar(g.dtype, g.alpha), self._scalar(g.dtype, g.beta)
+        alpha, beta = (self._scalar(wide(g.dtype), x) for x in (g.alpha, g.beta))
         how = int(getattr(cublas.ComputeType, g.compute))
         best = -1  # CUBLAS_GEMM_DEFAULT
-        factors = alpha, a, kind, g.lda, b, kind, g.ldb, beta, c, kind, g.ldc
+        factors = alpha, a, kind, g.lda, b, kind, g.ldb, beta, c, made, g.ldc
         if g.indirect:
             cublas.gemm_batched_ex(self.handle, *turns, g.m, g.n, g.k, *factors, 1, how, best)
         else:

@@ -30,7 +30,9 @@ else:
 DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
           "float32", "float64")  # fmt: skip
 TYPES = {d: types.boolean if d == "bool" else getattr(types, d) for d in DTYPES}
-"""Numba's type of each dtype."""
+"""Numba's type of each dtype that registers have."""
+MEMORY = {**{d: d for d in DTYPES}, "float16": "uint16", "bfloat16": "uint16"}
+"""As what an array's elements are loaded and stored."""
 
 
 @dataclass(frozen=True)
@@ -126,4 +128,4 @@ def _compiled(name: str, of: Callable[[str], Any], operands: int, typed: int) ->
 
 _NAMES = {kind: dtype for dtype, kind in TYPES.items()}
 
-__all__ = ["DTYPES", "SIMULATED", "TYPES", "WORDS", "Kind", "cuda", "types", "word"]
+__all__ = ["DTYPES", "MEMORY", "SIMULATED", "TYPES", "WORDS", "Kind", "cuda", "types", "word"]
