@@ -231,6 +231,7 @@ class Linked:
         """All steps with what they launch."""
         for action in self.actions:
             sources = tuple(launch.source for launch in action.launches)
-            yield action.step, CudaKernel(action.step.source, sources) if sources else None
+            step = action.step
+            yield step, CudaKernel(step.label, step.source, sources) if sources else None
             if action.loop is not None:
                 yield from action.loop.body.all_functions()

@@ -13,10 +13,12 @@ class CudaKernel:
 
     Attributes
     ----------
+    name : what it computes.
     source : the Python functions, one blank line between them.
     sources : each for itself.
     """
 
+    name: str
     source: str
     sources: tuple[str, ...]
     seconds: float = 0.0
