@@ -11,6 +11,9 @@ from graphc.runtime.cuda.faults import DeviceState
 from graphc.runtime.cuda.products import Gemm
 
 
+SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
+
+
 class Memory(Protocol):
     """Bytes on a device."""
 

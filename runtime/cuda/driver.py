@@ -25,13 +25,12 @@ from graphc.core.devices import cuda_name
 from graphc.core.errors import DeviceMemoryError, TargetError
 from graphc.core.node import Array
 from graphc.runtime.cuda import probe
-from graphc.runtime.cuda.asked import Driver, Memory
+from graphc.runtime.cuda.asked import SIMULATED_WARP, Driver, Memory
 from graphc.runtime.cuda.faults import FULL, DeviceState, names_in
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
-SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 
 
 # --- Numba's --------------------------------------------------------------------------
