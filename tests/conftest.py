@@ -15,6 +15,10 @@ IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # workers inherit the folder of
 if not IS_WORKER:
     os.environ["GRAPHC_CACHE_DIR"] = tempfile.mkdtemp(prefix="graphc-test-cache-")
 
+import device  # noqa: E402  (graphc looks where the cache is)
+
+import graphc  # noqa: E402
+
 # The first example of a graph compiles and the others don't: a deadline would judge the compiler.
 hypothesis.settings.register_profile("graphc", deadline=None, print_blob=True)
 hypothesis.settings.register_profile(
@@ -28,14 +32,21 @@ def pytest_unconfigure():
         shutil.rmtree(os.environ["GRAPHC_CACHE_DIR"], ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _where(request):
+    """Where the functions of a test run; see `device`."""
+    name = getattr(request, "param", graphc.config.device)
+    with graphc.config(device=name):
+        yield
+
+
+def pytest_generate_tests(metafunc):
+    device.add_variants(metafunc)
+
+
 def pytest_collection_modifyitems(items):
-    needing_a_device = [item for item in items if item.get_closest_marker("gpu")]
-    if needing_a_device and not _has_cuda_device():
-        for item in needing_a_device:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    device.skip(items)
 
 
-def _has_cuda_device():
-    from numba import cuda  # heavy, and asked only when a test wants a device
-
-    return cuda.is_available()
+def pytest_terminal_summary(terminalreporter):
+    device.report(terminalreporter)

@@ -2,6 +2,7 @@
 
 The simulator has to be chosen before Numba is imported, so tests run this in a process of its
 own (``NUMBA_ENABLE_CUDASIM=1``) and read what it says. Each case is compared with NumPy mode.
+Arguments choose cases by name.
 """
 
 import ctypes
@@ -487,7 +488,7 @@ CASES = (
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    for case in CASES:
+    for case in [c for c in CASES if c.__name__ in sys.argv[1:] or not sys.argv[1:]]:
         try:
             case()
             print("ok", case.__name__, flush=True)
