@@ -10,7 +10,6 @@ from graphc.core.node import Array
 from graphc.runtime.cuda.faults import DeviceState
 from graphc.runtime.cuda.products import Gemm
 
-
 SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 
 
