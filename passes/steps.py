@@ -33,6 +33,7 @@ from graphc.passes.memory import Assignment
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
+from graphc.passes.running import is_running, running_step
 
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
 
@@ -102,18 +103,10 @@ class Steps:
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
-        elif kind == "implicit":
-            self._implicit(t.node, found.places)
-        elif kind == "depthwise":
-            self._depthwise(t.node, found.places)
-        elif kind == "pooling":
-            self._pooling(t.node, found.places)
-        elif kind == "compressed":
-            self._compressed(t.node, found.places)
+        elif kind in _ALONE:
+            _ALONE[kind](self, t.node, found.places)
         elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
-        elif kind == "join":
-            self._join(t.node, found.places)
         else:
             for v in t.members:  # several results of a loop that is interpreted
                 if v in found.places:
@@ -235,6 +228,12 @@ class Steps:
         step, starts = compressed_step(v, layouts, addresses, places)
         self._moved(step, list(zip(starts, layouts)), places)
 
+    def _running(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step, starts = running_step(v, layouts, addresses, places)
+        self._moved(step, list(zip(starts, layouts)), places)
+
     def _moved(
         self, step: Step, pointers: Sequence[tuple[int, Layout]], places: Mapping[Variable, Place]
     ) -> None:
@@ -347,6 +346,13 @@ class Steps:
         )  # fmt: skip
 
 
+_ALONE = {
+    "implicit": Steps._implicit, "depthwise": Steps._depthwise, "pooling": Steps._pooling,
+    "compressed": Steps._compressed, "running": Steps._running, "join": Steps._join,
+}  # fmt: skip
+"""By its kind, what writes the step of an op that needs only places."""
+
+
 def kind_of(v: Variable, target: str = "cpu") -> str:
     """By what the one op of a task is done on a target."""
     op = v.op
@@ -363,6 +369,8 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
         return "pooling"
     if is_compressed(v) and not (target == "cuda" and op.name == "csr_dot_turned"):
         return "compressed"
+    if is_running(v, target):
+        return "running"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"
     return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"
