@@ -34,6 +34,7 @@ from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
 from graphc.passes.running import is_running, running_step
+from graphc.passes.solvers import is_solved, solver_step
 
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
 
@@ -327,7 +328,21 @@ class Steps:
         nest = copy_nest(target, layout, v.dtype, constant=number)
         self._launch(Launch(nest, f"initial rows of {_name(v)}", (v,)), places)
 
+    def _solver(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        host = self._for_host(v, places)
+        step, starts = solver_step(v, layouts, addresses, places[v], host)
+        self._moved(step, list(zip(starts, layouts)), places)
+
     def _host(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        self.steps.append(
+            Step("host", _name(v), [], nodes=(v,), extra=self._for_host(v, places),
+                 writes=(str(places[v]),))
+        )  # fmt: skip
+
+    def _for_host(self, v: Variable, places: Mapping[Variable, Place]) -> tuple[Any, ...]:
+        """What a step that NumPy does needs: the op, its operands, the result's place."""
         operands: list[Any] = []
         for a in v.args:
             number = constant_scalar(a)
@@ -340,15 +355,13 @@ class Steps:
                 moves = [(self._pointer(self.layouts.of(d.index), places), d)
                          for d in layout.dynamic]  # fmt: skip
                 operands.append((self._pointer(layout, places), layout, a.dtype, moves))
-        self.steps.append(
-            Step("host", _name(v), [], nodes=(v,), extra=(v, operands, Address(places[v])),
-                 writes=(str(places[v]),))
-        )  # fmt: skip
+        return v, operands, Address(places[v])
 
 
 _ALONE = {
     "implicit": Steps._implicit, "depthwise": Steps._depthwise, "pooling": Steps._pooling,
     "compressed": Steps._compressed, "running": Steps._running, "join": Steps._join,
+    "solver": Steps._solver,
 }  # fmt: skip
 """By its kind, what writes the step of an op that needs only places."""
 
@@ -371,6 +384,8 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
         return "compressed"
     if is_running(v, target):
         return "running"
+    if target == "cuda" and is_solved(v):
+        return "solver"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"
     return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"

@@ -11,6 +11,7 @@ import warnings
 
 import cuda_array_cases
 import cuda_running_cases
+import cuda_solver_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -500,6 +501,7 @@ CASES = (
     gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, what_is_missing, loops, choices,
     *cuda_array_cases.CASES, *cuda_running_cases.CASES,
+    *cuda_solver_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

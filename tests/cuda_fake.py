@@ -46,6 +46,8 @@ class FakeDriver:
 
     name, ordinal, threads, blocks = "a recording", 0, 256, 1024
 
+    lacks_solvers = "a recording has none"
+
     def __init__(self, capturing=True, lacks_products="a recording has none"):
         self.lacks_products = lacks_products
         self.calls, self.sources, self.next_address = [], {}, 1 << 20

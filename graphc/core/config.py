@@ -33,6 +33,10 @@ OPTIONS = {
         "float32", ("float32", "tf32", "bfloat16"),
         "what cuBLAS rounds the factors of float32 products to",
     ),
+    "cuda_solvers": Option(
+        "auto", ("auto", "library", "host"),
+        "who does linear algebra on CUDA: cuSOLVER where it is installed, it or nobody, NumPy",
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

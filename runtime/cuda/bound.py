@@ -22,6 +22,7 @@ from graphc.runtime.cuda.driver import current_driver
 from graphc.runtime.cuda.emit import STEP_BITS
 from graphc.runtime.cuda.homes import homes_of
 from graphc.runtime.cuda.link import RECORD_WORDS, Linked
+from graphc.runtime.cuda.solvers import failure
 from graphc.runtime.hosts import host_value, moved
 
 _ONE_CALL = threading.RLock()
@@ -45,7 +46,8 @@ class CudaBound:
         self.driver = current_driver()
         options = program.options
         self.linked = Linked(
-            plan, self.driver, homes_of(self.driver), products=options.cuda_products
+            plan, self.driver, homes_of(self.driver), products=options.cuda_products,
+            solvers=options.cuda_solvers,
         )
         self.stale = False
         self.lines: dict[Any, Any] = {}
@@ -54,7 +56,7 @@ class CudaBound:
         self.captured: tuple[int, ...] = ()
         self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
         self.notes = [*plan.notes, f"device: {self.driver.name}"]
-        self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
+        self.notes += dict.fromkeys(self.linked.all_served)
         self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
         self.captures, self.calls = options.cuda_graphs and not timed, 0
         self.kinds: Any = None
@@ -125,6 +127,8 @@ class CudaBound:
         """
         if self.hosts or any(s.routine == "loop" for _, s in self.plan.all_steps()):
             return False
+        if any(a.sequence for a in self.linked.actions):  # cuSOLVER may wait for the device
+            return False
         self.captured = self.linked.product_addresses()
         numbers = range(len(self.linked.actions))
         self.replay = self.driver.capture(
@@ -145,6 +149,8 @@ class CudaBound:
         about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
         if about in self.plan.guards:
             raise RuntimeError("a size changed while the plan ran")
+        if step.routine == "solver":
+            raise failure(step, code, int(record[0]))
         if step.routine == "compressed":  # its codes say what is wrong, as the CPU's records do
             record = np.array([code, *record[:2]])
         raise self.program.failed(about, record)

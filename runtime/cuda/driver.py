@@ -16,6 +16,8 @@ import numpy as np
 
 from graphc.core.errors import TargetError
 from graphc.core.node import Array
+from graphc.runtime.cuda.cusolver import Cusolver
+from graphc.runtime.cuda.cusolver import library as solver_library
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
@@ -44,11 +46,13 @@ class Driver(Protocol):
     ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
     lacks_products : why there is no library for matrix products; None where there is.
+    lacks_solvers : the same for linear algebra.
     """
 
     name: str
     ordinal: int
     lacks_products: str | None
+    lacks_solvers: str | None
     threads: int
     blocks: int
 
@@ -63,6 +67,12 @@ class Driver(Protocol):
 
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
+
+    def solver_room(self, routine: str, dtype: str, numbers: Sequence[int]) -> int:
+        """How many elements of work area a routine of cuSOLVER wants for some sizes."""
+
+    def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
+        """A call of cuSOLVER, after what was launched before; nobody waits."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""
@@ -131,7 +141,9 @@ class NumbaDriver:
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
         self.lacks_products = "the simulator has none" if simulated else library()
+        self.lacks_solvers = "the simulator has none" if simulated else solver_library()
         self._cublas: Any = None
+        self._cusolver: Any = None
         self.ordinal = 0 if simulated else int(cuda.get_current_device().id)
         self._kernels: dict[str, Any] = {}
         if not simulated:  # grids are as large as the work; Numba would warn of small ones
@@ -176,6 +188,17 @@ class NumbaDriver:
             self._workspace = self.allocate(WORKSPACE)
             self._cublas = Cublas(int(self.stream.handle.value or 0), self._workspace.address)
         self._cublas.multiply(gemm, a, b, c)
+
+    def _solvers(self) -> Any:
+        if self._cusolver is None:
+            self._cusolver = Cusolver(int(self.stream.handle.value or 0))
+        return self._cusolver
+
+    def solver_room(self, routine: str, dtype: str, numbers: Sequence[int]) -> int:
+        return int(self._solvers().room(routine, dtype, numbers))
+
+    def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
+        self._solvers().solve(routine, dtype, arguments)
 
     def synchronize(self) -> None:
         if self.stream:

@@ -16,11 +16,12 @@ from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
 from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, scans
 from graphc.runtime.cuda.combine import CELL
-from graphc.runtime.cuda.driver import Driver, Memory
+from graphc.runtime.cuda.driver import INSTALL, Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
 from graphc.runtime.cuda.products import Gemm, gemm_of
 from graphc.runtime.cuda.shapes import Shape
+from graphc.runtime.cuda.solvers import Call, Solved, run_of, serve
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
@@ -48,6 +49,8 @@ class Action:
     loop: Loop | None = None
     room: int = 0  # bytes of the work area
     product: Gemm | None = None
+    sequence: list[Launch | Call] = field(default_factory=list)  # launches, and calls between them
+    shared: Memory | None = None  # instead of the work area, for what later steps share
 
     @property
     def on_host(self) -> bool:
@@ -69,11 +72,14 @@ class Linked:
 
     def __init__(
         self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None,
-        products: str = "float32",
+        products: str = "float32", solvers: str = "auto",
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
         self.products = outer.products if outer is not None else products
+        self.solvers: str = outer.solvers if outer is not None else solvers
         self.served: list[str] = []
+        # By step, what is done for it, the first step with the same decomposition, its memory.
+        self.solved: dict[int, tuple[Solved, int, Memory | None]] = {}
         self.known_steps: list[Step] = outer.known_steps if outer is not None else []
         self.first = len(self.known_steps)  # the number of the plan's first step among all
         self.known_steps += plan.steps
@@ -127,7 +133,7 @@ class Linked:
 
     @property
     def all_served(self) -> list[str]:
-        """By what products are served, for people; those in loops, too."""
+        """By what products and linear algebra are served, for people; those in loops, too."""
         inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
         return [*self.served, *(text for found in inner for text in found)]
 
@@ -198,6 +204,8 @@ class Linked:
         if step.routine == "implicit":
             found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)
+        if step.routine == "solver":
+            return self._solver(number, step)
         if step.routine == "running":
             return self._shaped(step, *scans.shapes(step, self.driver.threads, self.driver.blocks))
         if step.routine in ("pooling", "compressed"):
@@ -256,9 +264,9 @@ class Linked:
             found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
                             self.known_steps)  # fmt: skip
         if isinstance(found, Gemm):
-            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
+            self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
-        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
+        self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
         dtype = step.nodes[-1].dtype
         source = kernels.PRODUCTS[dtype]
         step.source = source
@@ -267,6 +275,40 @@ class Linked:
         if grid == 0:
             return Action(step)
         return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+
+    def _solver(self, number: int, step: Step) -> Action:
+        """Calls of cuSOLVER and what is around them, or a step of the host."""
+        lacks = "cuda_solvers is 'host'" if self.solvers == "host" else self.driver.lacks_solvers
+        if lacks is not None:
+            if self.solvers == "library":
+                raise TargetError(
+                    f"there is no cuSOLVER for {step.label}: {lacks}",
+                    f"{INSTALL}; with graphc.config.cuda_solvers = 'auto' NumPy does it",
+                    step.nodes[-1].where,
+                )
+            self.served.append(f"{step.label}: NumPy, no cuSOLVER: {lacks}")
+            step.routine, step.checks = "host", []
+            return Action(step)
+        if number not in self.solved:
+            run = run_of(self.plan.steps, number)
+            made = serve([*run.values()], self.driver.solver_room, self.driver.threads,
+                         self.driver.blocks)  # fmt: skip
+            shared = self.driver.allocate(made[0].room) if len(run) > 1 else None
+            self.solved.update((k, (found, number, shared)) for k, found in zip(run, made))
+        found, first, shared = self.solved[number]
+        by = ", ".join(found.routines) or f"shared with step {first}"
+        self.served.append(f"{step.label}: cuSOLVER, {by}")
+        step.label = f"{found.label}: cuSOLVER, {by}"
+        action = Action(step, room=0 if shared else found.room, shared=shared)
+        for item in found.sequence:
+            if isinstance(item, Call):
+                action.sequence.append(item)
+                continue
+            launch = self._launch(item.source, step.label, item.grid, item.threads, item.parts)
+            action.sequence.append(launch)
+            action.launches.append(launch)
+        step.source = "\n\n".join(launch.source for launch in action.launches)
+        return action
 
     def _library_product(self, step: Step, gemm: Gemm) -> Action:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""
@@ -312,8 +354,12 @@ class Linked:
         action = self.actions[number]
         if action.product is not None:
             self._multiply(number, action.product)
-        for launch in action.launches:
-            self.launch(number, launch, launch.parts)
+        work = (action.shared or self.work).address
+        for item in action.sequence or action.launches:
+            if isinstance(item, Call):
+                self.driver.solve(item.routine, item.dtype, item.resolved(work))
+            else:
+                self.launch(number, item, item.parts, work)
         if action.loop is not None:
             action.loop.run()
 
