@@ -380,7 +380,7 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
         return "depthwise"
     if is_pooling(v):
         return "pooling"
-    if is_compressed(v) and not (target == "cuda" and op.name == "csr_dot_turned"):
+    if is_compressed(v):
         return "compressed"
     if is_running(v, target):
         return "running"

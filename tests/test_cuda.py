@@ -274,7 +274,7 @@ def every_family():
     every_convolution()
     data, indices, indptr = T.fvector("data"), T.ivector("indices"), T.lvector("indptr")
     y = graphc.sparse.dot(graphc.sparse.CSR(data, indices, indptr, (7, 7)), x)
-    f = cuda_function([data, indices, indptr, x], [y, T.grad((y**2).sum(), data)])
+    f = cuda_function([data, indices, indptr, x], [y, *T.grad((y**2).sum(), [data, x])])
     f(X[0], np.arange(5, dtype="int32"), np.array([0, 1, 2, 3, 4, 5, 5, 5]), X)
 
 

@@ -14,7 +14,7 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, scans
+from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, scans, turned
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import INSTALL, Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
@@ -208,6 +208,8 @@ class Linked:
             return self._solver(number, step)
         if step.routine == "running":
             return self._shaped(step, *scans.shapes(step, self.driver.threads, self.driver.blocks))
+        if step.routine == "compressed" and step.extra.name == "csr_dot_turned":
+            return self._shaped(step, *turned.shapes(step, self.driver.threads, self.driver.blocks))
         if step.routine in ("pooling", "compressed"):
             shapes = (pooling if step.routine == "pooling" else compressed).shapes
             return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
