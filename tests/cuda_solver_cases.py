@@ -73,9 +73,7 @@ def cholesky_and_triangles():
                      definite(dtype=dtype), b, calls="trsm")  # fmt: skip
     same(lambda a, b: T.slinalg.solve_triangular(a, b, unit_diagonal=True),
          np.triu(matrices(4, 4)) * (1 - np.eye(4)), matrices(4))  # fmt: skip
-    same(
-        lambda a: T.slinalg.cholesky(a, lower=False), definite(2, 3), calls=" ".join(6 * ["potrf"])
-    )
+    same(lambda a: T.slinalg.cholesky(a, lower=False), definite(2, 3), calls="potrf_batched")
     same(lambda a, b: T.slinalg.solve_triangular(a, b, lower=True), definite(2, 1),
          matrices(3, 4, 2), calls=" ".join(6 * ["trsm"]))  # fmt: skip
     same(lambda a: T.grad(T.slinalg.cholesky(a).sum(), a), definite(n=3))
@@ -170,6 +168,29 @@ def matrices_without_results():
         assert len(found) == 2 and found[0] == found[1] and text in found[0], (text, found)
 
 
+def stacks_of_small_matrices():
+    """Many by one call: their addresses are written on the device."""
+    a, b = definite(2, 3), matrices(2, 3, 4, 2)
+    a[1, 0, 0], a[1, 0, 2] = a[1, 0, 2].copy(), a[1, 0, 0].copy()
+    same(lambda a, b: [T.slinalg.solve(a, b), T.nlinalg.matrix_inverse(a), T.nlinalg.det(a)],
+         a, b, calls="getrf_batched getrs_batched getrs_batched")  # fmt: skip
+    for trans in (0, 1):
+        same(lambda a, b, t=trans: T.slinalg.solve_triangular(a, b, t), a, b, calls="trsm_batched")
+    same(T.slinalg.solve, definite(6, 1, dtype="float32"), matrices(2, 4, 1, dtype="float32"),
+         calls="getrf_batched" + 12 * " getrs")  # fmt: skip
+    bad = definite(5)
+    bad[3] = -bad[3]
+    with library():
+        x = T.dtensor3("x")
+        f = graphc.function([x], T.slinalg.cholesky(x), target="cuda")
+        try:
+            f(bad)
+        except LinearAlgebraError as error:
+            assert "x: float64[5, 4, 4]): Matrix is not positive definite" in str(error), error
+        else:
+            raise AssertionError("no error")
+
+
 def loops_of_systems():
     def states(a, start):
         h, _ = graphc.scan(lambda row, s: T.slinalg.solve(row, s), sequences=a, outputs_info=start)
@@ -180,4 +201,4 @@ def loops_of_systems():
 
 
 CASES = (cholesky_and_triangles, systems_and_inverses, decompositions, factors_of_full_size,
-         matrices_without_results, loops_of_systems)  # fmt: skip
+         matrices_without_results, stacks_of_small_matrices, loops_of_systems)  # fmt: skip

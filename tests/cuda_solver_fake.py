@@ -19,6 +19,10 @@ SIGNATURES = {
     "gesvd": "jobu jobvt m n a lda s u ldu vt ldvt work lwork rwork info",
     "gesvd_buffer_size": "m n",
     "trsm": "side uplo trans diag m n alpha a lda b ldb",
+    "potrf_batched": "uplo n aarray lda info_array batch_size",
+    "getrf_batched": "n a lda p info batch_size",
+    "getrs_batched": "trans n nrhs aarray lda dev_ipiv barray ldb info batch_size",
+    "trsm_batched": "side uplo trans diag m n alpha a lda b ldb batch_count",
 }
 
 
@@ -45,7 +49,8 @@ class Solvers:
         return wanted(routine, given)
 
     def solve(self, routine, dtype, arguments):
-        names = [n for n in SIGNATURES[routine].split() if n != "alpha"]
+        of_host = ("alpha", "info") if routine == "getrs_batched" else ("alpha",)
+        names = [n for n in SIGNATURES[routine].split() if n not in of_host]
         given = dict(zip(names, arguments, strict=True))
         self.calls.append((routine, dtype, given))
         self.dtype, self.given = dtype, given
@@ -54,7 +59,7 @@ class Solvers:
             room = self.numbers(given.get("workspace", given.get("work")), dtype, given["lwork"])
             room[:] = np.nan  # it is the routine's own
         code = getattr(self, routine)(**given)
-        if code is not None:
+        if code is not None and not routine.endswith("batched"):
             self.numbers(given.get("dev_info", given.get("info")), "int32", 1)[0] = code
 
     def lapack(self, name):
@@ -125,3 +130,32 @@ class Solvers:
         multiply = getattr(blas, {"float32": "s", "float64": "d"}[self.dtype] + "trsm")
         right[...] = multiply(1.0, x.copy(), right.copy(), side=side, lower=uplo == 0,
                               trans_a=trans, diag=diag)  # fmt: skip
+
+    def each(self, single, count, tables, **common):
+        """A routine for each matrix, whose addresses stand in tables."""
+        addresses = [self.numbers(table, "int64", count) for table in tables.values()]
+        for k, found in enumerate(zip(*addresses)):
+            code = single(**common, **{n: int(a) for n, a in zip(tables, found)})
+            yield k, code
+
+    def potrf_batched(self, uplo, n, aarray, lda, info_array, batch_size):
+        codes = self.numbers(info_array, "int32", batch_size)
+        same = {"uplo": uplo, "n": n, "lda": lda, "workspace": 0, "lwork": 0, "dev_info": 0}
+        for k, code in self.each(self.potrf, batch_size, {"a": aarray}, **same):
+            codes[k] = code
+
+    def getrf_batched(self, n, a, lda, p, info, batch_size):
+        for k, matrix in enumerate(self.numbers(a, "int64", batch_size)):
+            code = self.getrf(n, n, int(matrix), lda, 0, p + 4 * n * k, 0)
+            self.numbers(info + 4 * k, "int32", 1)[0] = code
+
+    def getrs_batched(self, trans, n, nrhs, aarray, lda, dev_ipiv, barray, ldb, batch_size):
+        tables = (self.numbers(table, "int64", batch_size) for table in (aarray, barray))
+        for k, (a, b) in enumerate(zip(*tables)):
+            self.getrs(trans, n, nrhs, int(a), lda, dev_ipiv + 4 * n * k, int(b), ldb, 0)
+
+    def trsm_batched(self, side, uplo, trans, diag, m, n, a, lda, b, ldb, batch_count):
+        same = {"side": side, "uplo": uplo, "trans": trans, "diag": diag, "m": m, "n": n}
+        tables = {"a": a, "b": b}
+        for _ in self.each(self.trsm, batch_count, tables, **same, lda=lda, ldb=ldb):
+            pass

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 LETTERS = {"float32": "s", "float64": "d"}
-OF_CUBLAS = ("trsm",)
-
+OF_CUBLAS = ("trsm", "trsm_batched", "getrf_batched", "getrs_batched")
+ALPHA = 6  # the place of trsm's coefficient among what is passed
 
 
 def library() -> str | None:
@@ -27,7 +27,7 @@ def library() -> str | None:
 
 
 class Cusolver:
-    """cuSOLVER, and cuBLAS's trsm, on a stream, through nvmath-python."""
+    """cuSOLVER, and what it lacks of cuBLAS, on a stream, through nvmath-python."""
 
     def __init__(self, stream: int) -> None:
         from nvmath.bindings import cublas, cusolverDn
@@ -37,6 +37,7 @@ class Cusolver:
         cusolverDn.set_stream(self.handle, stream)
         cublas.set_stream(self.product_handle, stream)
         self.ones = {dtype: np.ones(1, dtype) for dtype in LETTERS}
+        self.code = np.zeros(1, "int32")  # says which argument was wrong
 
     def room(self, routine: str, dtype: str, numbers: Sequence[int]) -> int:
         """How many elements of work area a routine wants."""
@@ -46,8 +47,12 @@ class Cusolver:
     def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
         """Put one call on the stream."""
         name = LETTERS[dtype] + routine
+        passed = list(arguments)
+        if routine.startswith("trsm"):
+            passed.insert(ALPHA, int(self.ones[dtype].ctypes.data))
+        if routine == "getrs_batched":
+            passed.insert(-1, int(self.code.ctypes.data))
         if routine in OF_CUBLAS:
-            one = int(self.ones[dtype].ctypes.data)
-            getattr(self.products, name)(self.product_handle, *arguments[:6], one, *arguments[6:])
+            getattr(self.products, name)(self.product_handle, *passed)
         else:
-            getattr(self.dense, name)(self.handle, *arguments)
+            getattr(self.dense, name)(self.handle, *passed)

@@ -53,6 +53,17 @@ def identities(dtype: str, at: int) -> str:
     ])  # fmt: skip
 
 
+def pointers(at: int) -> str:
+    """The addresses of values that lie evenly, for calls that take many matrices at once.
+
+    Words: the offsets of the table and of the first matrix, and the bytes from one to the next.
+    """
+    return _kernel([
+        f"table, base = at_int64(work + word(block, {at})), work + word(block, {at + 1})",
+        f"each = word(block, {at + 2})", *_DEALT, "    table[at] = base + at * each",
+    ])  # fmt: skip
+
+
 def copied(dtype: str, at: int) -> str:
     """Elements from one part of the work area to another. Words: both offsets."""
     return _kernel([

@@ -15,7 +15,7 @@ singular values     of ``x`` or of ``x'``, whichever has more rows, as gesvd wan
 
 Steps of a plan that are parts of one decomposition, or use one L U, share the calls: the first
 makes what all of them want, in memory of their own, and the others copy. Each matrix of a stack is
-a call of its own.
+a call of its own, but for small ones of which many are factored or solved by one call.
 A kernel looks at the calls' codes, so that the steps after a failure do nothing and the call raises
 what NumPy would.
 """
@@ -39,6 +39,7 @@ PLAIN, TURNED = 0, 1  # Operation
 RIGHT = 1  # SideMode
 VALUES, VECTORS = 0, 1  # EigMode
 ALIGNED = 256  # bytes
+MANY, SMALL = 4, 128  # from how many matrices on, and up to which size, one call takes them all
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class At:
 class Call:
     """A call of a library: the binding's arguments behind the handle.
 
-    That of ``trsm`` has no alpha, which is 1.
+    Those of ``trsm`` have no alpha, which is 1, and ``getrs_batched`` has no code of the host's.
     """
 
     routine: str
@@ -212,6 +213,17 @@ class _Maker:
     def result(self) -> int:
         return self.pointer(len(self.step.nodes[-1].args))
 
+    def together(self, count: int) -> bool:
+        """Whether one call had better take that many matrices."""
+        return count >= MANY and self.n <= SMALL
+
+    def table(self, start: int, each: int, count: int) -> At:
+        """The addresses of matrices, on the device."""
+        found = self.buffer(count, 8)
+        at = self.words(found, start, each * self.item)
+        self.launch(matrices.pointers(at), count)
+        return At(found)
+
     def load(
         self, operand: int, target: int, turned: bool, apart: int = 0, front: Sequence[int] = ()
     ) -> None:
@@ -247,8 +259,13 @@ class _Cholesky(_Maker):
     def prepare(self) -> None:
         n, each = self.n, self.n * self.n
         self.a, codes = self.buffer(self.batch * each), self.codes()
-        work, count = self.workspace(("potrf", (UPPER, n, 0, n)))
         self.load(0, self.a, turned=False)
+        if self.together(self.batch):
+            table = self.table(self.a, each, self.batch)
+            self.call("potrf_batched", UPPER, n, table, n, At(codes), self.batch)
+            self.check(codes)
+            return
+        work, count = self.workspace(("potrf", (UPPER, n, 0, n)))
         for k in range(self.batch):
             self.call("potrf", UPPER, n, self.at(self.a, k, each), n, work, count,
                       self.at(codes, k, 1, 4))  # fmt: skip
@@ -265,8 +282,12 @@ class _LU(_Maker):
         n, each = self.n, self.n * self.n
         self.a, self.pivots = self.buffer(self.batch * each), self.buffer(self.batch * n, 4)
         self.info, self.other = self.codes(), self.buffer(1, 4)
-        work, _ = self.workspace(("getrf", (n, n, 0, n)))
         self.load(0, self.a, turned=False)
+        if self.together(self.batch):
+            self.many = self.table(self.a, each, self.batch)
+            self.call("getrf_batched", n, self.many, n, At(self.pivots), At(self.info), self.batch)
+            return
+        work, _ = self.workspace(("getrf", (n, n, 0, n)))
         for k in range(self.batch):
             self.call("getrf", n, n, self.at(self.a, k, each), n, work,
                       self.at(self.pivots, k, n, 4), self.at(self.info, k, 1, 4))  # fmt: skip
@@ -289,13 +310,16 @@ class _LU(_Maker):
             self.load(1, right, turned=True, front=front)
         else:
             self.launch(matrices.identities(self.dtype, self.words(right, n)), prod(shape))
-        which = _broadcast(self.front, front)
-        for k in range(total):
-            a = which[k]
+        each, which = n * columns, _broadcast(self.front, front)
+        if self.together(total) and total == self.batch:
+            self.call("getrs_batched", turn, n, columns, self.many, n, At(self.pivots),
+                      self.table(right, each, total), n, total)  # fmt: skip
+            which = []
+        for k, a in enumerate(which):
             self.call("getrs", turn, n, columns, self.at(self.a, a, n * n), n,
-                      self.at(self.pivots, a, n, 4), self.at(right, k, n * columns), n,
+                      self.at(self.pivots, a, n, 4), self.at(right, k, each), n,
                       At(self.other))  # fmt: skip
-        self.store(right, n * columns, n, turned=name == "solve")
+        self.store(right, each, n, turned=name == "solve")
 
 
 def _broadcast(front: Sequence[int], target: Sequence[int]) -> list[int]:
@@ -317,11 +341,16 @@ class _Triangle(_Maker):
             self.check(self.zeros, "zero", self.a, each, n, n + 1)
         right = self.buffer(prod(shape))
         self.load(1, right, turned=False, front=front)
+        how = (RIGHT, UPPER if attrs["lower"] else LOWER, TURNED if attrs["trans"] else PLAIN,
+               int(attrs["unit_diagonal"]), columns, n)  # fmt: skip
         which = _broadcast(self.front, front)
-        for k in range(prod(front)):
-            self.call("trsm", RIGHT, UPPER if attrs["lower"] else LOWER,
-                      TURNED if attrs["trans"] else PLAIN, int(attrs["unit_diagonal"]), columns, n,
-                      self.at(self.a, which[k], each), n,
+        if self.together(len(which)) and len(which) == self.batch:
+            self.call("trsm_batched", *how, self.table(self.a, each, self.batch), n,
+                      self.table(right, n * columns, self.batch), columns,
+                      self.batch)  # fmt: skip
+            which = []
+        for k, a in enumerate(which):
+            self.call("trsm", *how, self.at(self.a, a, each), n,
                       self.at(right, k, n * columns), columns)  # fmt: skip
         self.store(right, n * columns, columns)
 
