@@ -15,13 +15,14 @@ from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
 from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, scans, turned
+from graphc.runtime.cuda.calls import Call, Solved
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import INSTALL, Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
 from graphc.runtime.cuda.products import Gemm, gemm_of
 from graphc.runtime.cuda.shapes import Shape
-from graphc.runtime.cuda.solvers import Call, Solved, run_of, serve
+from graphc.runtime.cuda.solvers import run_of, serve
 from graphc.runtime.cuda.source import CudaKernel
 
 Moved = dict[int, list[tuple[int, int]]]
