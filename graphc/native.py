@@ -216,7 +216,7 @@ class NativeProgram:
         """The kernels of the latest call's plan, those in the bodies of loops too, each once."""
         found: dict[int, Kernel] = {}
         for step, function in self._latest().linked.all_functions():
-            if function is not None and step.routine == "kernel":
+            if function is not None and step.routine in ("kernel", "running"):
                 found.setdefault(function.address, Kernel(function.name, function.source, function))
         return list(found.values())
 

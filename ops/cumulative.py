@@ -1,4 +1,4 @@
-"""Running sums and products along an axis. They run as NumPy steps."""
+"""Running sums and products along an axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.node import Variable
-from graphc.core.op import Host, Op, apply, declare
+from graphc.core.op import Op, Running, apply, declare
 from graphc.ops.convert import as_variable, normal_axis
 from graphc.ops.elementwise import cast
 from graphc.ops.index import getitem
@@ -28,7 +28,7 @@ def _backwards(x: Variable, axis: int) -> Variable:
 
 _cumsum = declare(
     Op(
-        "cumsum", lambda args, attrs: args[0].type, _cumsum_numpy, Host(),
+        "cumsum", lambda args, attrs: args[0].type, _cumsum_numpy, Running("sum"),
         vjp=lambda g, out, x, axis: (_backwards(g, axis),),
         jvp=lambda tangents, out, x, axis: apply(_cumsum, (tangents[0],), {"axis": axis}),
         formula="x[0], x[0] + x[1], ... along an axis",

@@ -1,7 +1,6 @@
 """Running products, and what their derivatives are made of; no division, so zeros are fine.
 
-Elements are counted along one axis, or along several in C order, forwards or backwards. All of
-it runs as NumPy steps.
+Elements are counted along one axis, or along several in C order, forwards or backwards.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.core.node import Variable
-from graphc.core.op import Host, Op, apply, declare
+from graphc.core.op import Op, Running, apply, declare
 from graphc.ops.complexes import conj
 
 Axes = tuple[int, ...]
@@ -45,14 +44,21 @@ def _shifted_numpy(x: Any, axes: Axes, fill: int, reverse: bool) -> Any:
 
 
 def _solve(a: Any, b: Any) -> Any:
-    """The r of ``r[k] = b[k] + a[k] r[k-1]``: pairs of steps are joined to steps twice as long."""
-    a, b, step = np.array(a), np.array(b), 1
+    """The r of ``r[k] = b[k] + a[k] r[k-1]``: pairs of steps are joined to steps twice as long.
+
+    Where a product of factors overflows, r needn't, and is found step by step.
+    """
+    factors, found, step = np.array(a), np.array(b), 1
     with np.errstate(all="ignore"):
-        while step < b.shape[-1]:
-            b[..., step:] += a[..., step:] * b[..., :-step].copy()
-            a[..., step:] *= a[..., :-step].copy()
+        while step < found.shape[-1]:
+            found[..., step:] += factors[..., step:] * found[..., :-step].copy()
+            factors[..., step:] *= factors[..., :-step].copy()
             step *= 2
-    return b
+        if not np.isfinite(found).all():
+            found = np.array(b)
+            for k in range(1, found.shape[-1]):
+                found[..., k] += a[..., k] * found[..., k - 1]
+    return found
 
 
 def _recurrence_numpy(a: Any, b: Any, axes: Axes, reverse: bool) -> Any:
@@ -97,7 +103,7 @@ def _recurrence_vjp(
 
 _shifted = declare(
     Op(
-        "shifted", lambda args, attrs: args[0].type, _shifted_numpy, Host(),
+        "shifted", lambda args, attrs: args[0].type, _shifted_numpy, Running("shift"),
         vjp=lambda g, out, x, axes, fill, reverse: (shifted(g, axes, 0, not reverse),),
         jvp=lambda tangents, out, x, axes, fill, reverse: shifted(tangents[0], axes, 0, reverse),
         formula="the elements' predecessors along axes",
@@ -105,13 +111,14 @@ _shifted = declare(
 )  # fmt: skip
 _recurrence = declare(
     Op(
-        "recurrence", lambda args, attrs: args[1].type, _recurrence_numpy, Host(),
+        "recurrence", lambda args, attrs: args[1].type, _recurrence_numpy,
+        Running("recurrence"),
         vjp=_recurrence_vjp, formula="the r of r[k] = b[k] + a[k] r[k-1]",
     )
 )  # fmt: skip
 _cumprod = declare(
     Op(
-        "cumprod", lambda args, attrs: args[0].type, _cumprod_numpy, Host(),
+        "cumprod", lambda args, attrs: args[0].type, _cumprod_numpy, Running("prod"),
         vjp=lambda g, out, x, axes, reverse: (pull_running_product(g, out, x, axes, reverse),),
         jvp=lambda tangents, out, x, axes, reverse: _push_running_product(
             tangents[0], out, x, axes, reverse

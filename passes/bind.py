@@ -246,7 +246,7 @@ class Binder:
             return has_checks(self.nests[t])
         if t in self.loops:
             return any(p.risky for p in self.loops[t])
-        return kind_of(t.node, self.target) == "host"
+        return kind_of(t.node, self.target) in ("host", "solver")
 
     def _indices(self, t: Task) -> list[Variable]:
         """The scalar indices that are checked before a task."""

@@ -18,6 +18,7 @@ from graphc.passes.copies import copy_nest, scatter_nest
 from graphc.passes.depthwise import WORDS as DEPTHWISE_WORDS
 from graphc.passes.depthwise import depthwise_step, is_depthwise
 from graphc.passes.group import NATIVE, Group, Task
+from graphc.passes.hosts import for_host
 from graphc.passes.implicit import implicit_step, is_implicit
 from graphc.passes.implicit import operand_words as implicit_words
 from graphc.passes.layout import Layout, Layouts, part_layout, shape_of
@@ -34,6 +35,8 @@ from graphc.passes.memory import Assignment
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
+from graphc.passes.running import is_running, running_step
+from graphc.passes.solvers import is_solved, solver_step
 
 PAGE = 4096  # bytes: what is copied by one of several threads
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
@@ -104,18 +107,10 @@ class Steps:
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
-        elif kind == "implicit":
-            self._implicit(t.node, found.places)
-        elif kind == "depthwise":
-            self._depthwise(t.node, found.places)
-        elif kind == "pooling":
-            self._pooling(t.node, found.places)
-        elif kind == "compressed":
-            self._compressed(t.node, found.places)
+        elif kind in _ALONE:
+            _ALONE[kind](self, t.node, found.places)
         elif kind == "update":
             self._update(t.node, found.places, bool(aliases))
-        elif kind == "join":
-            self._join(t.node, found.places)
         else:
             for v in t.members:  # several results of a loop that is interpreted
                 if v in found.places:
@@ -238,6 +233,12 @@ class Steps:
         step, starts = compressed_step(v, layouts, addresses, places)
         self._moved(step, list(zip(starts, layouts)), places)
 
+    def _running(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        step, starts = running_step(v, layouts, addresses, places)
+        self._moved(step, list(zip(starts, layouts)), places)
+
     def _moved(
         self, step: Step, pointers: Sequence[tuple[int, Layout]], places: Mapping[Variable, Place]
     ) -> None:
@@ -332,23 +333,29 @@ class Steps:
         nest = copy_nest(target, layout, v.dtype, constant=number)
         self._launch(Launch(nest, f"initial rows of {_name(v)}", (v,)), places)
 
+    def _solver(self, v: Variable, places: Mapping[Variable, Place]) -> None:
+        layouts = [self.layouts.of(a) for a in v.args]
+        addresses = [self._pointer(layout, places) for layout in layouts]
+        host = self._for_host(v, places)
+        step, starts = solver_step(v, layouts, addresses, places[v], host)
+        self._moved(step, list(zip(starts, layouts)), places)
+
     def _host(self, v: Variable, places: Mapping[Variable, Place]) -> None:
-        operands: list[Any] = []
-        for a in v.args:
-            number = constant_scalar(a)
-            if isinstance(a, Constant):
-                operands.append(a.data)
-            elif number is not None:
-                operands.append((number, shape_of(a), a.dtype))
-            else:
-                layout = self.layouts.of(a)
-                moves = [(self._pointer(self.layouts.of(d.index), places), d)
-                         for d in layout.dynamic]  # fmt: skip
-                operands.append((self._pointer(layout, places), layout, a.dtype, moves))
         self.steps.append(
-            Step("host", _name(v), [], nodes=(v,), extra=(v, operands, Address(places[v])),
+            Step("host", _name(v), [], nodes=(v,), extra=self._for_host(v, places),
                  writes=(str(places[v]),))
         )  # fmt: skip
+
+    def _for_host(self, v: Variable, places: Mapping[Variable, Place]) -> tuple[Any, ...]:
+        return for_host(v, self.layouts, lambda layout: self._pointer(layout, places), places)
+
+
+_ALONE = {
+    "implicit": Steps._implicit, "depthwise": Steps._depthwise, "pooling": Steps._pooling,
+    "compressed": Steps._compressed, "running": Steps._running, "join": Steps._join,
+    "solver": Steps._solver,
+}  # fmt: skip
+"""By its kind, what writes the step of an op that needs only places."""
 
 
 def kind_of(v: Variable, target: str = "cpu") -> str:
@@ -365,8 +372,12 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
         return "depthwise"
     if is_pooling(v):
         return "pooling"
-    if is_compressed(v) and not (target == "cuda" and op.name == "csr_dot_turned"):
+    if is_compressed(v):
         return "compressed"
+    if is_running(v):
+        return "running"
+    if target == "cuda" and is_solved(v):
+        return "solver"
     if isinstance(op.lower, Update) and v.dtype in NATIVE:
         return "update"
     return "join" if op.name in ("join", "make_vector") and v.dtype in NATIVE else "host"

@@ -12,7 +12,7 @@ import numpy as np
 from graphc.core import dtypes
 from graphc.core.node import Array
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime import compressed, convolutions, depthwise, natives, pooling, products
+from graphc.runtime import compressed, convolutions, depthwise, natives, pooling, products, running
 from graphc.runtime.buffers import allocate
 from graphc.runtime.compile import Compiled, compile_source
 from graphc.runtime.emit import emit
@@ -95,6 +95,8 @@ def compile_step(
         return pooling.prepare(step)
     if step.routine == "compressed":
         return compressed.prepare(step)
+    if step.routine == "running":
+        return running.prepare(step)
     return None
 
 

@@ -148,6 +148,15 @@ def _explain(variable: Variable, args: Sequence[Any], error: Exception) -> Graph
     return None
 
 
+def no_result(variable: Variable, why: str) -> GraphError:
+    """The error for an op of linear algebra that has no result, as `meaning` raises it."""
+    shapes = [np.broadcast_to(np.zeros((), dtypes.numpy_dtype(a.dtype)), a.type.shape)
+              for a in variable.args]  # fmt: skip
+    found = _explain(variable, shapes, np.linalg.LinAlgError(why))
+    assert found is not None
+    return found
+
+
 def _operand(variable: Variable, value: Any) -> str:
     """A name with what it stood for: the value of an integer, else dtype and shape."""
     label = variable.name or (variable.op.name if variable.op else "constant")

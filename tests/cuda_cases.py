@@ -15,6 +15,8 @@ import cuda_device_cases
 import cuda_graph_cases
 import cuda_half_cases
 import cuda_kernel_cases
+import cuda_running_cases
+import cuda_solver_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -307,6 +309,36 @@ def compressed_rows():
             raise AssertionError(text)
 
 
+def turned_compressed_rows():
+    """Sums go to columns in any order of threads, and are added in that of the entries."""
+    counts = rng.randint(0, 5, 12)
+    counts[3] = 9
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    indices = rng.choice([0, 0, 0, 2, 3, 5, 6], indptr[-1]).astype("int32")
+    data = rng.uniform(-1, 1, indptr[-1]).astype("float32")
+    dense = rng.uniform(-1, 1, (12, 3)).astype("float32")
+
+    def build(data, indices, indptr, dense):
+        a = graphc.sparse.CSR(data, indices, indptr, (12, 8))
+        y = graphc.sparse.dot(a.T, dense)
+        return [y, graphc.sparse.dot(a.T, dense[:, 1]), *T.grad((y**2).sum(), [data, dense])]
+
+    f = compare(build, data, indices, indptr, dense)
+    assert "host" not in {step.routine for step in f.plan.steps}, f.plan
+    assert any("csr_dot_turned" in step.label for step in f.plan.steps), f.plan
+    expected = np.zeros((8, 3), "float32")
+    for row, p in zip(np.repeat(np.arange(12), counts), range(indptr[-1])):
+        expected[indices[p]] += data[p] * dense[row]
+    np.testing.assert_array_equal(f(data, indices, indptr, dense)[0], expected)
+    for wrong, text in ((indices + 4, "is outside an axis of size 8"), (indices - 1, "index -1")):
+        try:
+            f(data, wrong, indptr, dense)
+        except graphc.GraphError as error:
+            assert text in str(error), error
+        else:
+            raise AssertionError(text)
+
+
 def products_by_a_library():
     """Everything with products, where these are NumPy's, asked for as cuBLAS is."""
     driver = current_driver()
@@ -480,10 +512,12 @@ CASES = (
     elementwise, special_functions, integers, casts, reductions, rows, rows_longer_than_blocks,
     indexing, scatters_repeat, bad_indices, random_numbers, products, bad_indices_before_products,
     products_by_a_library, convolutions, convolutions_of_parts, convolutions_of_few_rows,
-    gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
+    gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows,
+    turned_compressed_rows, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
-    *cuda_kernel_cases.CASES, *cuda_half_cases.CASES,
+    *cuda_kernel_cases.CASES, *cuda_half_cases.CASES, *cuda_running_cases.CASES,
+    *cuda_solver_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

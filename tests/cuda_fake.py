@@ -52,6 +52,7 @@ class FakeDriver:
     """See `graphc.runtime.cuda.driver.Driver`."""
 
     name, ordinal, threads, blocks, warp = "a recording", 0, 256, 1024, 32
+    lacks_solvers = "a recording has none"
 
     def __init__(self, capturing=True, lacks_products="a recording has none"):
         self.lacks_products, self.state = lacks_products, DeviceState(0, self.name)
@@ -69,7 +70,7 @@ class FakeDriver:
     def reclaim(self):
         pass
 
-    load_products = reclaim
+    load_products = load_solvers = reclaim
 
     def room(self):
         return None

@@ -23,7 +23,18 @@ from graphc.core import dtypes
 from graphc.core.errors import GraphError
 from graphc.core.graph import Graph, ancestors
 from graphc.core.node import Constant, Variable
-from graphc.core.op import Expand, Gather, Generator, Host, Library, Op, Reduction, Scalar, Update
+from graphc.core.op import (
+    Expand,
+    Gather,
+    Generator,
+    Host,
+    Library,
+    Op,
+    Reduction,
+    Running,
+    Scalar,
+    Update,
+)
 from graphc.core.op import View as ViewOf
 from graphc.core.packed import flat
 from graphc.native import NativeProgram
@@ -49,11 +60,12 @@ from the declarations, and a test fails when it is out of date.
 - **becomes**: what the compiler makes of it, for one example in float64: *fused* (an expression
   inside loops that it shares with its neighbours), *reduction*, *index* (made from positions),
   *view* (other strides), *gather*, *update* (in place where nobody else reads), *product*, *copy*
-  (library steps), *convolution*, *pooling*, *sparse* (a walk over stored entries) and *loop*
-  (native kernels), *host* (a NumPy or SciPy step), *constant*, *nothing* (known when the graph is
-  made, or left out); *expanded* is said of an op that is replaced with others. What is a product,
-  convolution, pooling or walk over stored entries in float32 and float64 is a host step in
-  complex numbers and integers.
+  (library steps), *convolution*, *pooling*, *sparse* (a walk over stored entries), *running* (a
+  value carried along axes) and *loop* (native kernels), *host* (a NumPy or SciPy step),
+  *constant*, *nothing* (known when the graph is made, or left out); *expanded* is said of an op
+  that is replaced with others. What is a product, convolution, pooling or walk over stored entries
+  in float32 and float64 is a host step in complex numbers and integers, and what is running one
+  in complex numbers.
 - NumPy: for sparse matrices it is SciPy.
 - A dash: the other library has no function for it alone.
 """
@@ -84,7 +96,8 @@ GATHERED = {
 }
 WORDS = (
     (Scalar, "fused"), (Reduction, "reduction"), (Generator, "index"), (ViewOf, "view"),
-    (Gather, "gather"), (Update, "update"), (Library, "product"), (Host, "host"),
+    (Gather, "gather"), (Update, "update"), (Library, "product"),
+    (Running, "running"), (Host, "host"),
 )  # fmt: skip
 KINDS = {
     "bool": dtypes.BOOL, "integers": dtypes.INTEGERS, "floats": dtypes.FLOATS,

@@ -245,14 +245,16 @@ def every_family():
         (x > 0).any(axis=0), x[i], T.inc_subtensor(x[i], 1), T.dot(x, x.T), T.dot(z, z.T) * 2,
         u // 3 + u % 2, b**2 // 7 % 5 ^ (b << 2), T.cast(z, "uint64"), T.cast(x, "int8"),
         stream.normal((3,), dtype="float32"), stream.uniform((3,), dtype="float64"),
-        x[i[0] : i[0] + 2].sum(),
+        x[i[0] : i[0] + 2].sum(), T.cumsum(x), T.cumsum(b * 2), T.grad(T.cumprod(z, 0).sum(), z),
     ]  # fmt: skip
     f = cuda_function([x, z, i, u, b], outputs)
     f(X, X.astype("float64"), np.array([1, 2]), np.array([3], "uint8"), np.array([4]))
+    many = np.ones((200, 100), "float32")  # more of a row than a thread or a block takes
+    cuda_function([x], [T.cumsum(x), T.grad(T.cumprod(x, 1).sum(), x)])(many)
     every_convolution()
     data, indices, indptr = T.fvector("data"), T.ivector("indices"), T.lvector("indptr")
     y = graphc.sparse.dot(graphc.sparse.CSR(data, indices, indptr, (7, 7)), x)
-    f = cuda_function([data, indices, indptr, x], [y, T.grad((y**2).sum(), data)])
+    f = cuda_function([data, indices, indptr, x], [y, *T.grad((y**2).sum(), [data, x])])
     f(X[0], np.arange(5, dtype="int32"), np.array([0, 1, 2, 3, 4, 5, 5, 5]), X)
 
 

@@ -54,7 +54,7 @@ def test_every_form_of_kernel_compiles(half):
     d, n = T.dvector("d"), T.lvector("n")
     x, images, filters = inputs(half, 2, 4, 4)
     p = T.signal.pool.pool_2d(T.nnet.conv2d(images, filters), (2, 2), False)
-    some = [T.nnet.softmax(x), T.cast(d, half), T.dot(x, x.T)]
+    some = [T.nnet.softmax(x), T.cast(d, half), T.dot(x, x.T), T.cumsum(x, 1)]
     more = [
         x.sum(), T.inc_subtensor(x[n], 1), T.cast(n, half),
         T.dot(T.cast(x, "float32"), T.cast(x.T, "float32")) + 1, p,

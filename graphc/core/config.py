@@ -55,6 +55,10 @@ OPTIONS = {
         "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "
         "OMP_NUM_THREADS", _count,
     ),
+    "cuda_solvers": Option(
+        "auto", ("auto", "library", "host"),
+        "who does linear algebra on CUDA: cuSOLVER where it is installed, it or nobody, NumPy",
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

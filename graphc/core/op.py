@@ -48,6 +48,18 @@ class Reduction:
 
 
 @dataclass(frozen=True)
+class Running:
+    """Lowers to a loop along axes that carries a value from each element to the next.
+
+    `kind` is ``sum``, ``prod``, ``shift`` (the value before) or ``recurrence``. The axes, and
+    whether elements are counted from the end, are the op's attributes ``axis`` or ``axes``, and
+    ``reverse``.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Generator:
     """Lowers to an expression of its own index (``{i0}``, ``{i1}``) and its operands."""
 
@@ -89,7 +101,9 @@ class Expand:
     early: bool = False
 
 
-Lowering = Scalar | Reduction | Generator | View | Gather | Update | Library | Host | Expand
+Lowering = (
+    Scalar | Reduction | Running | Generator | View | Gather | Update | Library | Host | Expand
+)
 
 
 class NullGradient:

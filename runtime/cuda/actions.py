@@ -1,4 +1,4 @@
-"""What is launched for a plan's steps: kernels with their grids, and calls of cuBLAS."""
+"""What is launched for a plan's steps: kernels with their grids, and calls of libraries."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from graphc.core import dtypes
 from graphc.core.errors import TargetError
 from graphc.core.plan import Plan, Step
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
+from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, probe, scans, turned
+from graphc.runtime.cuda.calls import Call, Solved
 from graphc.runtime.cuda.deal import sizes_of
-from graphc.runtime.cuda.driver import Driver
+from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import emit
 from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of
 from graphc.runtime.cuda.shapes import Shape
+from graphc.runtime.cuda.solvers import run_of, serve
 
 if TYPE_CHECKING:
     from graphc.runtime.cuda.loops import Loop
@@ -41,15 +43,22 @@ class Action:
     loop: Loop | None = None
     room: int = 0  # bytes of the work area
     product: Gemm | None = None
+    sequence: list[Launch | Call] = field(default_factory=list)  # launches, and calls between them
+    shared: Memory | None = None  # instead of the work area, for what later steps share
 
     @property
     def on_host(self) -> bool:
         return self.step.routine == "host"
 
     @property
+    def waits(self) -> bool:
+        """Whether it calls cuSOLVER, which may wait for the device: no graph holds such calls."""
+        return any(isinstance(item, Call) for item in self.sequence)
+
+    @property
     def driven(self) -> bool:
         """Whether the host does something between its launches."""
-        return self.on_host or (self.loop is not None and self.loop.driven)
+        return self.on_host or self.waits or (self.loop is not None and self.loop.driven)
 
     @property
     def nodes(self) -> int:
@@ -64,22 +73,26 @@ class Actions:
     Parameters
     ----------
     products : to what factors of float32 products are rounded.
+    solvers : who does linear algebra.
     in_loop : whether the plan is the body of a loop.
     known_steps : the steps that may fail before those of the plan end.
 
     Attributes
     ----------
     served : list of str
-        By what products are served, for people.
+        By what products and linear algebra are served, for people.
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, products: str, in_loop: bool,
+        self, plan: Plan, driver: Driver, products: str, solvers: str, in_loop: bool,
         known_steps: Sequence[Step],
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.products = plan, driver, products
         self.in_loop, self.known_steps = in_loop, known_steps
+        self.solvers = solvers
         self.served: list[str] = []
+        # By step, what is done for it, the first step with the same decomposition, its memory.
+        self.solved: dict[int, tuple[Solved, int, Memory | None]] = {}
 
     def of(self, number: int, step: Step) -> Action:
         """What is done for a step; a loop's body is linked by whoever asks."""
@@ -97,6 +110,12 @@ class Actions:
         if step.routine == "implicit":
             found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)
+        if step.routine == "solver":
+            return self._solver(number, step)
+        if step.routine == "running":
+            return self._shaped(step, *scans.shapes(step, self.driver.threads, self.driver.blocks))
+        if step.routine == "compressed" and step.extra.name == "csr_dot_turned":
+            return self._shaped(step, *turned.shapes(step, self.driver.threads, self.driver.blocks))
         if step.routine in ("pooling", "compressed"):
             shapes = (pooling if step.routine == "pooling" else compressed).shapes
             return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
@@ -140,9 +159,9 @@ class Actions:
             found = gemm_of(step, self.plan, number, self.products, self.in_loop,
                             self.known_steps)  # fmt: skip
         if isinstance(found, Gemm):
-            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
+            self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
-        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
+        self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
         source = kernels.PRODUCTS[dtypes_of(step)]
         step.source = source
         side = isqrt(self.driver.threads)
@@ -161,3 +180,42 @@ class Actions:
             grid = min(-(-parts // threads), self.driver.blocks)
             action.launches.append(self._launch(source, step.label, grid, threads, parts))
         return action
+
+    def _solver(self, number: int, step: Step) -> Action:
+        """Calls of cuSOLVER and what is around them, or a step of the host."""
+        lacks = "cuda_solvers is 'host'" if self.solvers == "host" else self.driver.lacks_solvers
+        if lacks is not None:
+            return self._solved_by_numpy(step, lacks)
+        if number not in self.solved:
+            run = run_of(self.plan.steps, number)
+            made = serve([*run.values()], self.driver.solver_room, self.driver.threads,
+                         self.driver.blocks)  # fmt: skip
+            what = f"of step {step.label}"
+            shared = self.driver.allocate(made[0].room, "work area", what) if len(run) > 1 else None
+            self.solved.update((k, (found, number, shared)) for k, found in zip(run, made))
+        found, first, shared = self.solved[number]
+        by = ", ".join(found.routines) or f"shared with step {first}"
+        self.served.append(f"{step.label}: cuSOLVER, {by}")
+        step.label = f"{found.label}: cuSOLVER, {by}"
+        action = Action(step, room=0 if shared else found.room, shared=shared)
+        for item in found.sequence:
+            if isinstance(item, Call):
+                action.sequence.append(item)
+                continue
+            launch = self._launch(item.source, step.label, item.grid, item.threads, item.parts)
+            action.sequence.append(launch)
+            action.launches.append(launch)
+        step.source = "\n\n".join(launch.source for launch in action.launches)
+        return action
+
+    def _solved_by_numpy(self, step: Step, lacks: str) -> Action:
+        """A step of the host, unless cuSOLVER has to do it."""
+        if self.solvers == "library":
+            raise TargetError(
+                f"there is no cuSOLVER for {step.label}: {lacks}",
+                f"{probe.INSTALL}; with graphc.config.cuda_solvers = 'auto' NumPy does it",
+                step.nodes[-1].where,
+            )
+        self.served.append(f"{step.label}: NumPy, no cuSOLVER: {lacks}")
+        step.routine, step.checks = "host", []
+        return Action(step)

@@ -39,11 +39,13 @@ class Driver(Protocol):
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
     warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.accesses`).
     lacks_products : why there is no library for matrix products; None where there is.
+    lacks_solvers : the same for linear algebra.
     """
 
     name: str
     ordinal: int
     lacks_products: str | None
+    lacks_solvers: str | None
     threads: int
     blocks: int
     warp: int
@@ -89,6 +91,15 @@ class Driver(Protocol):
 
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
+
+    def load_solvers(self) -> None:
+        """Bring the library for linear algebra there."""
+
+    def solver_room(self, routine: str, dtype: str, numbers: Sequence[int]) -> int:
+        """How many elements of work area a routine of cuSOLVER wants for some sizes."""
+
+    def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
+        """A call of cuSOLVER after what was launched before; it may wait for the device."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""

@@ -26,6 +26,8 @@ from graphc.core.errors import DeviceMemoryError, TargetError
 from graphc.core.node import Array
 from graphc.runtime.cuda import probe
 from graphc.runtime.cuda.asked import SIMULATED_WARP, Driver, Memory
+from graphc.runtime.cuda.cusolver import Cusolver
+from graphc.runtime.cuda.cusolver import library as solver_library
 from graphc.runtime.cuda.faults import FULL, DeviceState, names_in
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
@@ -111,7 +113,9 @@ class NumbaDriver:
         self.name = "Numba's simulator" if simulated else _device_name(cuda.gpus[ordinal])
         self.state = DeviceState(ordinal, self.name, forks=simulated)
         self.lacks_products = "the simulator has none" if simulated else library()
+        self.lacks_solvers = "the simulator has none" if simulated else solver_library()
         self._cublas: Any = None
+        self._cusolver: Any = None
         self._kernels: dict[str, Any] = {}
         self._launches: Any = None
         self._peers: set[int] = set()
@@ -262,6 +266,18 @@ class NumbaDriver:
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         self.load_products()
         self._cublas.multiply(gemm, a, b, c)
+
+    def load_solvers(self) -> None:
+        if self._cusolver is None and self.lacks_solvers is None and not self.simulated:
+            self._cusolver = Cusolver(self._stream_address())
+
+    def solver_room(self, routine: str, dtype: str, numbers: Sequence[int]) -> int:
+        self.load_solvers()
+        return int(self._cusolver.room(routine, dtype, numbers))
+
+    def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
+        self.load_solvers()
+        self._cusolver.solve(routine, dtype, arguments)
 
     def synchronize(self) -> None:
         if self.stream:

@@ -10,6 +10,7 @@ from graphc.core.node import Array
 from graphc.core.plan import Plan, Step
 from graphc.runtime.cuda.driver import Driver
 from graphc.runtime.cuda.emit import STEP_BITS
+from graphc.runtime.cuda.solvers import failure
 
 RECORD_WORDS = 4  # of the error record
 
@@ -53,6 +54,8 @@ class Failures:
         about = step.checks[code - 1] if 0 < code <= len(step.checks) else step.nodes[-1]
         if about in self.plan.guards:
             return None
+        if step.routine == "solver":
+            return failure(step, code, int(record[0]))
         if step.routine == "compressed":  # its codes say what is wrong, as the CPU's records do
             record = np.array([code, *record[:2]])
         return self.outside(about, record)

@@ -44,20 +44,19 @@ class Linked:
 
     def __init__(
         self, plan: Plan, driver: Driver, homes: Homes, failures: Failures,
-        outer: Linked | None = None, products: str = "float32",
+        outer: Linked | None = None, products: str = "float32", solvers: str = "auto",
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
         self.failures, self.error = failures, failures.memory
         self.first = len(failures.steps)  # the number of the plan's first step among all
         failures.steps += plan.steps
-        self.products = products
-        makes = Actions(plan, driver, products, outer is not None, failures.steps)
+        makes = Actions(plan, driver, products, solvers, outer is not None, failures.steps)
         self.served = makes.served
         self.actions: list[Action] = []
         for k, step in enumerate(plan.steps):
             action = makes.of(k, step)
             if step.routine == "loop":
-                body = Linked(step.extra[0].body, driver, homes, failures, self, products)
+                body = Linked(step.extra[0].body, driver, homes, failures, self, products, solvers)
                 action.loop = Loop(self, body, k, step)
             self.actions.append(action)
         self.hosts = HostSteps(self)
@@ -118,7 +117,7 @@ class Linked:
 
     @property
     def all_served(self) -> list[str]:
-        """By what products are served, for people; those in loops, too."""
+        """By what products and linear algebra are served, for people; those in loops, too."""
         inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
         return [*self.served, *(text for found in inner for text in found)]
 
@@ -188,7 +187,13 @@ class Linked:
             if moving and self._moves(number):
                 gemm = replace(gemm, indirect=True)
             calls.append(partial(self._multiply, number, gemm))
-        calls += [self.call_of(number, launch) for launch in action.launches]
+        work = (action.shared or self.work).address
+        for item in action.sequence or action.launches:
+            if isinstance(item, Launch):
+                calls.append(self.call_of(number, item, work=work))
+            else:
+                given = item.resolved(work)
+                calls.append(partial(self.driver.solve, item.routine, item.dtype, given))
         if action.loop is not None:
             calls += action.loop.calls()
         return calls

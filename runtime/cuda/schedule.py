@@ -18,6 +18,11 @@ KEPT = 4  # graphs of one stretch, by the addresses that they hold
 TRIES = 16  # captures of one stretch, after which its addresses change too often
 
 
+def _make_all(calls: Sequence[Call]) -> None:
+    for call in calls:
+        call()
+
+
 class Captures:
     """Whether the stretches of a plan are captured.
 
@@ -39,12 +44,8 @@ class Captures:
         Where the first launch of a graph is refused, nothing of it is on the stream.
         """
 
-        def launch() -> None:
-            for call in calls:
-                call()
-
         try:
-            replay: Call | None = self.driver.capture(launch)
+            replay: Call | None = self.driver.capture(partial(_make_all, calls))
             if replay is not None:
                 replay()
         except Exception as error:  # the driver's own errors have no common base
@@ -93,8 +94,7 @@ class Stretch:
                 return
             if self.tries < TRIES and self._capture(key):
                 return
-        for call in self.calls:
-            call()
+        _make_all(self.calls)
         self.ran = True
 
     def _capture(self, key: tuple[int, ...]) -> bool:
@@ -149,7 +149,9 @@ class Schedule:
         self.runs = [part.run if isinstance(part, Stretch) else part for part in self.parts]
 
     def _driven(self, k: int) -> Callable[[], Any]:
-        loop = self.linked.actions[k].loop
+        action, loop = self.linked.actions[k], self.linked.actions[k].loop
+        if action.waits:
+            return partial(_make_all, self.linked.calls_of(k))
         if loop is None:
             return partial(self.linked.hosts.run, k)
         loop.drive(self.captures, Schedule)
