@@ -1,46 +1,7 @@
-"""Kernels that no loop nest stands for: products, pointers of parts, coefficients.
+"""Kernels that no loop nest stands for: pointers of parts, coefficients, copies.
 
 They take what those of :mod:`graphc.runtime.cuda.emit` take, and their blocks have the words of
 the CPU's (:mod:`graphc.runtime.natives`).
-"""
-
-# A block of threads makes a square of C, `parts` elements wide; squares of A and B go through
-# shared memory.
-GEMM = """\
-def kernel(block, work, error, step, parts):
-    if stopped(error, step):
-        return
-    a = read_{dtype}(block, 0)
-    b = read_{dtype}(block, 1)
-    c = write_{dtype}(block, 2)
-    m, n, k = word(block, 3), word(block, 4), word(block, 5)
-    a_row, a_col = word(block, 6), word(block, 7)
-    b_row, b_col = word(block, 8), word(block, 9)
-    c_row = word(block, 10)
-    alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
-    left = cuda.shared.array(THREADS, types.{dtype})
-    right = cuda.shared.array(THREADS, types.{dtype})
-    thread, here = int64(cuda.threadIdx.x), int64(cuda.blockIdx.x)
-    y, x = thread // parts, thread % parts
-    across = (n + parts - 1) // parts
-    row, column = here // across * parts + y, here % across * parts + x
-    total = {dtype}(0)
-    for first in range(0, k, parts):
-        left[thread] = {dtype}(0)
-        right[thread] = {dtype}(0)
-        if row < m and first + x < k:
-            left[thread] = a[row * a_row + (first + x) * a_col]
-        if first + y < k and column < n:
-            right[thread] = b[(first + y) * b_row + column * b_col]
-        cuda.syncthreads()
-        for i in range(parts):
-            total = total + left[y * parts + i] * right[i * parts + x]
-        cuda.syncthreads()
-    if row < m and column < n:
-        value = alpha * total
-        if beta != {dtype}(0):
-            value = value + beta * c[row * c_row + column]
-        c[row * c_row + column] = value
 """
 
 # A product that a library left in the work area, `parts` elements, to where a product belongs.
@@ -165,7 +126,5 @@ SINGLE = {
 
 OF_LOOPS = {"pointers of a loop": ADVANCE, "condition of a loop": LOOK, "steps of a loop": COUNT}
 """Sources of kernels of one thread that loops need."""
-
-PRODUCTS = {dtype: GEMM.format(dtype=dtype) for dtype in ("float32", "float64")}
 
 ADDED_PRODUCTS = {dtype: ADD_PRODUCT.format(dtype=dtype) for dtype in ("float32", "float64")}

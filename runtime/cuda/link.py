@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import isqrt, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
+from graphc.runtime.cuda import compressed, convolutions, kernels, matrices, pooling
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
@@ -257,14 +257,8 @@ class Linked:
             self.served.append(f"{step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
         self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
-        dtype = step.nodes[-1].dtype
-        source = kernels.PRODUCTS[dtype]
-        step.source = source
-        side = isqrt(self.driver.threads)
-        grid = -(-m // side) * -(-n // side)
-        if grid == 0:
-            return Action(step)
-        return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+        shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
+        return self._shaped(step, shapes, room)
 
     def _library_product(self, step: Step, gemm: Gemm) -> Action:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""

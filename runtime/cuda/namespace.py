@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphc.runtime.cuda import arithmetic, casts, maths, memory, philox  # noqa: F401
+from graphc.runtime.cuda import arithmetic, casts, maths, memory, philox, vectors  # noqa: F401
 from graphc.runtime.cuda.emit import THREADS
 from graphc.runtime.cuda.words import SIMULATED, WORDS, cuda, types
 
