@@ -10,6 +10,7 @@ import traceback
 import warnings
 
 import cuda_array_cases
+import cuda_tile_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -498,7 +499,7 @@ CASES = (
     products_by_a_library, convolutions, convolutions_of_parts, convolutions_of_few_rows,
     gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, what_is_missing, loops, choices,
-    *cuda_array_cases.CASES,
+    *cuda_array_cases.CASES, *cuda_tile_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -153,9 +153,11 @@ class NumbaDriver:
     def load(self, source: str, name: str) -> Any:
         found = self._kernels.get(source)
         if found is None:
-            from graphc.runtime.cuda.namespace import function_of
+            from graphc.runtime.cuda.namespace import bounds_of, function_of
 
-            found = self._cuda.jit(function_of(source, name))
+            function = function_of(source, name)
+            bounds = None if self.simulated else bounds_of(function)
+            found = self._cuda.jit(**({"launch_bounds": bounds} if bounds else {}))(function)
             self._kernels[source] = found
         return found
 

@@ -195,6 +195,9 @@ class Linked:
             return self._kernel(step)
         if step.routine == "gemm":
             return self._product(number, step)
+        if step.routine == "stacked":
+            found, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
+            return self._shaped(step, found, room)
         if step.routine == "implicit":
             found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)

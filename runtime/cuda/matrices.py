@@ -15,7 +15,7 @@ from math import prod
 
 from graphc.core.plan import Step
 from graphc.runtime.cuda import tiles
-from graphc.runtime.cuda.shapes import Shape, indented
+from graphc.runtime.cuda.shapes import Shape, kernel_of
 from graphc.runtime.cuda.tiles import COMPUTED, Factor, Tile, itemsize
 
 FIRST_OF_STACK = 13  # words of a block before those of the stack
@@ -29,14 +29,14 @@ def shapes(step: Step, threads: int, blocks: int) -> tuple[list[Shape], int]:
     count, dtype, axes = prod(stack), step.nodes[-1].dtype, len(stack)
     if not m * n * count:
         return [], 0
-    tile, parts = tiles.chosen(dtype, m, n, count, k, threads)
+    tile, parts = tiles.chosen(tiles.MENUS, dtype, m, n, count, k, threads)
     places = tile.count(m, n) * count
     source = tiled(tile, dtype, _along(a_col, a_row, k, m), _along(b_row, b_col, k, n), axes)
     found = [Shape(source, places * parts, tile.threads, parts)]
     if parts == 1:
         return found, 0
     grid = min(-(-m * n * count // threads), blocks)
-    found.append(Shape(_gathered(dtype, axes), grid, threads, parts))
+    found.append(Shape(gathered(dtype, axes), grid, threads, parts))
     return found, parts * m * n * count * itemsize(COMPUTED[dtype])
 
 
@@ -59,7 +59,8 @@ def _factor(name: str, dtype: str, along: str) -> Factor:
         return [f"{s}_at = ({at}) * {own}", f"{s}_room = {limit} - ({at})"]
 
     def term(s: str, at: str) -> list[str]:
-        return [f"{s}_from = ({at}) * {met}", f"{s}_left = high - ({at})"]
+        return [f"{s}_term = start + {at}", f"{s}_from = {s}_term * {met}",
+                f"{s}_left = high - {s}_term"]  # fmt: skip
 
     def take(mine: str, other: str, into: Sequence[str]) -> list[str]:
         limits = (f"{other}_left", f"{mine}_room")
@@ -87,16 +88,12 @@ def _head(dtype: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _kernel(lines: Sequence[str]) -> str:
-    return "\n".join(["def kernel(block, work, error, step, parts):", *indented(lines), ""])
-
-
 def tiled(tile: Tile, dtype: str, left: str, right: str, axes: int) -> str:
     """The kernel whose blocks make tiles of C; `left` and `right` say along what factors lie."""
     size, vector = itemsize(dtype), tiles.WORD // itemsize(dtype)
     lines = _head(dtype) + [
-        f"across = quotient(n + {tile.columns - 1}, {tile.columns})",
-        f"count = across * quotient(m + {tile.rows - 1}, {tile.rows})",
+        f"across = (n + {tile.columns - 1}) // {tile.columns}",
+        f"count = across * ((m + {tile.rows - 1}) // {tile.rows})",
         "tile, rest = remainder(here, count), quotient(here, count)",
         "part, one = remainder(rest, parts), quotient(rest, parts)",
         f"first_row = quotient(tile, across) * {tile.rows}",
@@ -120,13 +117,13 @@ def tiled(tile: Tile, dtype: str, left: str, right: str, axes: int) -> str:
     other = {"sum": ("b_row", "b_col"), "own": ("b_col", "b_row")}[right]
     lines.append(_whole("b", *other, vector))
     lines += [
-        f"span = quotient(k + parts * {tile.deep} - 1, parts * {tile.deep}) * {tile.deep}",
+        f"span = (k + parts * {tile.deep} - 1) // (parts * {tile.deep}) * {tile.deep}",
         "low = part * span",
         "high = imin(low + span, k)",
         *tiles.summed(tile, dtype, _factor("left", dtype, left), _factor("right", dtype, right)),
         *_kept(tile, dtype),
     ]
-    return _kernel(lines)
+    return kernel_of(lines, tile.bounds(dtype))
 
 
 def _whole(array: str, along: str, other: str, vector: int) -> str:
@@ -149,11 +146,11 @@ def _kept(tile: Tile, dtype: str) -> list[str]:
     return lines
 
 
-def _gathered(dtype: str, axes: int) -> str:
+def gathered(dtype: str, axes: int) -> str:
     """The kernel that adds up what blocks left in the work area."""
     kind = COMPUTED[dtype]
     stack = " * ".join(["m * n", *(f"word(block, {FIRST_OF_STACK + 3 * k})" for k in range(axes))])
-    return _kernel([
+    return kernel_of([
         *_head(dtype),
         f"found, total = at_{kind}(work), {stack}",
         "for at in range(here * int64(cuda.blockDim.x) + thread, total,",

@@ -20,13 +20,14 @@ in one factor and finite in the other: `Factor.take` gives 0 for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.core.dtypes import numpy_dtype
 from graphc.runtime.cuda.shapes import indented
 
 WORD = 16  # bytes that a thread moves at once
+TOGETHER = 64  # products that are written out one after the other: loops have their price
 COMPUTED = {"float32": "float32", "float64": "float64"}
 """By the dtype of factors in memory, the one in which products are added. A narrower dtype needs
 a line here and ``load`` words (:mod:`graphc.runtime.cuda.vectors`) that convert."""
@@ -45,6 +46,16 @@ class Tile:
     @property
     def threads(self) -> int:
         return self.rows * self.columns // (self.high * self.wide)
+
+    def bounds(self, dtype: str, places: int = 0) -> str:
+        """The line above a kernel: how many blocks at once leave a thread enough registers.
+
+        It holds its sums, what it has loaded for the next stage, and `places` of each of that.
+        """
+        loaded = (self.rows + self.columns) * self.deep // self.threads
+        held = self.high * self.wide + loaded * (1 + places)
+        registers = 128 if held * itemsize(COMPUTED[dtype]) > 4 * 32 else 80
+        return f"@bounded({self.threads}, {65536 // (registers * self.threads)})"
 
     def count(self, m: int, n: int) -> int:
         """How many tiles cover a matrix."""
@@ -86,22 +97,31 @@ MENUS = {
     ),
 }  # fmt: skip
 """By the dtype in which products are added. About two blocks for each multiprocessor are wanted."""
+IMPLICIT_MENUS = {
+    "float32": Menu(
+        (Tile(128, 64, 8, 8, 4), Tile(64, 64, 8, 4, 4), Tile(32, 32, 8, 4, 4)),
+        Tile(64, 8, 8, 4, 2), Tile(8, 64, 8, 2, 4), 8, 256, 32,
+    ),
+    "float64": Menu(
+        (Tile(64, 64, 8, 4, 4), Tile(32, 32, 8, 4, 4)),
+        Tile(64, 8, 8, 4, 2), Tile(8, 64, 8, 2, 4), 8, 256, 32,
+    ),
+}  # fmt: skip
+"""Those of convolutions: threads load element by element, and keep more places in registers."""
 SMALL = Menu((Tile(4, 4, 4, 2, 2),), Tile(8, 4, 4, 4, 2), Tile(4, 8, 4, 2, 4), 3, 4, 4)
 """For the simulator: blocks of 4 threads."""
 
 
-def menu_of(dtype: str, threads: int) -> Menu:
-    """The tiles for a dtype of factors and for blocks of up to `threads`."""
-    found = MENUS[COMPUTED[dtype]]
-    return SMALL if threads < found.squares[0].threads else found
-
-
-def chosen(dtype: str, m: int, n: int, stack: int, depth: int, threads: int) -> tuple[Tile, int]:
+def chosen(
+    menus: Mapping[str, Menu], dtype: str, m: int, n: int, stack: int, depth: int, threads: int
+) -> tuple[Tile, int]:
     """The tile for `stack` matrices of m x n, and how many blocks share in a tile's sums.
 
-    It is the largest that gives enough blocks. Both depend on sizes alone.
+    It is the largest that gives enough blocks. Both depend on sizes alone. Blocks have up to
+    `threads` threads.
     """
-    menu = menu_of(dtype, threads)
+    menu = menus[COMPUTED[dtype]]
+    menu = SMALL if threads < menu.squares[0].threads else menu
     if n <= menu.narrow < m:
         tile = menu.tall
     elif m <= menu.narrow < n:
@@ -120,12 +140,14 @@ class Factor:
 
     Attributes
     ----------
-    name : of the strip in shared memory; what is computed for it begins with its first letter.
+    name : of the strip in shared memory; the names of what is computed for it
+        begin with its first letter.
     along : which neighbours lie beside each other in memory: "sum", those of a row of A and of a
         column of B, or "own".
     vector : how many of them a thread takes at once.
     own : lines that are computed once, for a row of A or column of B: of its suffix and number.
-    met : lines that are computed in every stage, for a term: of its suffix and number.
+    met : lines that are computed in every stage, for a term: of its suffix, and of how many terms
+        behind `start` it is.
     take : lines that load elements: of both suffixes, and of their names.
     """
 
@@ -141,7 +163,8 @@ class Factor:
         c, first = self.name[0], {"left": "first_row", "right": "first_column"}[self.name]
         lanes = (tile.deep if self.along == "sum" else size) // self.vector
         times = f" * {self.vector}" if self.vector > 1 else ""
-        lines = [f"{c}_lane = thread % {lanes}{times}", f"{c}_line = thread // {lanes}"]
+        line = f"thread // {lanes}" if lanes < tile.threads else "int64(0)"
+        lines = [f"{c}_lane = thread % {lanes}{times}", f"{c}_line = {line}"]
         if self.along == "own":
             return [*lines, *self.own(c, f"{first} + {c}_lane")]
         for suffix, step in self._turns(tile, size):
@@ -152,12 +175,12 @@ class Factor:
         """The lines that load a strip of the stage that begins at `start` to registers."""
         c, lines = self.name[0], []
         if self.along == "sum":
-            lines += self.met(c, f"start + {c}_lane")
+            lines += self.met(c, f"{c}_lane")
         for suffix, step in self._turns(tile, size):
             mine, other = f"{c}{suffix}", c
             if self.along == "own":
                 mine, other = other, mine
-                lines += self.met(other, f"start + {c}_line + {step}")
+                lines += self.met(other, f"{c}_line + {step}")
             lines += self.take(mine, other, self._names(suffix))
         return lines
 
@@ -193,11 +216,17 @@ def row_of(size: int, dtype: str) -> int:
     return size + WORD // itemsize(dtype)
 
 
-def summed(tile: Tile, dtype: str, left: Factor, right: Factor) -> list[str]:
-    """The lines from the first load to the last sum; sums are then in the names `sums`."""
+def summed(
+    tile: Tile, dtype: str, left: Factor, right: Factor, stage: Sequence[str] = ()
+) -> list[str]:
+    """The lines from the first load to the last sum; sums are then in the names of `sums`.
+
+    Those of `stage` come first in every stage.
+    """
     kind = COMPUTED[dtype]
     long = row_of(tile.rows, kind), row_of(tile.columns, kind)
     high, wide = spread(tile, kind)
+    copies = max(1, min(tile.deep, TOGETHER // (tile.high * tile.wide)))
     names = [[f"t_{i}_{j}" for j in range(tile.wide)] for i in range(tile.high)]
     a, b = [f"a_{i}" for i in range(tile.high)], [f"b_{j}" for j in range(tile.wide)]
     return [
@@ -210,18 +239,20 @@ def summed(tile: Tile, dtype: str, left: Factor, right: Factor) -> list[str]:
         "half = 0",
         f"for start in range(low, high + {tile.deep}, {tile.deep}):",
         *indented([
-            *left.load(tile, tile.rows), *right.load(tile, tile.columns),
+            *stage, *left.load(tile, tile.rows), *right.load(tile, tile.columns),
             "if start > low:",
-            f"    l_at = (1 - half) * {tile.deep * long[0]} + y * {high}",
-            f"    r_at = (1 - half) * {tile.deep * long[1]} + x_ * {wide}",
-            f"    for i in range({tile.deep}):",
+            f"    a_from = (1 - half) * {tile.deep * long[0]} + y * {high}",
+            f"    b_from = (1 - half) * {tile.deep * long[1]} + x_ * {wide}",
+            f"    for i in range({tile.deep // copies}):",
             *indented([
-                *_fetched("left", f"l_at + i * {long[0]}", a, high, tile.rows // tile.high, kind),
-                *_fetched("right", f"r_at + i * {long[1]}", b, wide, tile.columns // tile.wide,
-                          kind),
-                *(f"{t} = {t} + {a[i]} * {b[j]}" for i, row in enumerate(names)
-                  for j, t in enumerate(row)),
-            ], 2),
+                line for copy in range(copies) for line in (
+                    *_fetched("left", copy, long[0], a, high, tile.rows // tile.high, kind),
+                    *_fetched("right", copy, long[1], b, wide, tile.columns // tile.wide, kind),
+                    *(f"{t} = {t} + {a[i]} * {b[j]}" for i, row in enumerate(names)
+                      for j, t in enumerate(row)),
+                )
+            ] + [f"a_from = a_from + {copies * long[0]}", f"b_from = b_from + {copies * long[1]}"],
+                2),
             *left.keep(tile, tile.rows, kind), *right.keep(tile, tile.columns, kind),
             "cuda.syncthreads()",
             "half = 1 - half",
@@ -254,8 +285,9 @@ def spread(tile: Tile, dtype: str) -> tuple[int, int]:
 
 
 def _fetched(
-    name: str, at: str, into: Sequence[str], width: int, threads: int, kind: str
+    name: str, copy: int, long: int, into: Sequence[str], width: int, threads: int, kind: str
 ) -> list[str]:
+    at = f"{into[0][0]}_from + {copy * long}"
     return [
         f"{', '.join(into[k : k + width])} = fetch{width}_{kind}({name}, {at} + {k * threads})"
         for k in range(0, len(into), width)
