@@ -44,6 +44,8 @@ class Options:
         Per output, whether it stays on the device.
     cuda_products : {"float32", "tf32", "bfloat16"}
         To what factors of float32 products are rounded on the device.
+    cuda_convolutions : {"graphc", "cudnn"}
+        Whose kernels do convolutions on the device.
     cuda_graphs : bool
         Whether plans are captured as CUDA graphs where that can be done.
     """
@@ -57,6 +59,7 @@ class Options:
     target: str = "cpu"
     device_outputs: tuple[bool, ...] = ()
     cuda_products: str = "float32"
+    cuda_convolutions: str = "graphc"
     cuda_graphs: bool = False
 
 

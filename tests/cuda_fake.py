@@ -46,8 +46,10 @@ class FakeDriver:
 
     name, ordinal, threads, blocks = "a recording", 0, 256, 1024
 
-    def __init__(self, capturing=True, lacks_products="a recording has none"):
+    def __init__(self, capturing=True, lacks_products="a recording has none", cudnn=None):
         self.lacks_products = lacks_products
+        self.cudnn = cudnn
+        self.lacks_convolutions = None if cudnn else "a recording has none"
         self.calls, self.sources, self.next_address = [], {}, 1 << 20
         self.allocated, self.capturing, self.places = [], capturing, {}
         self.memories = []
@@ -67,6 +69,13 @@ class FakeDriver:
         """Note the call, and do what cuBLAS documents, on the fake's bytes."""
         self.calls.append(("multiply", gemm, a, b, c))
         multiply(gemm, a, b, c, self.numbers)
+
+    def convolution_room(self, convolution):
+        return self.cudnn.room(convolution)
+
+    def convolve(self, convolution, *addresses):
+        self.calls.append(("convolve", convolution, *addresses))
+        self.cudnn.run(convolution, *addresses)
 
     def numbers(self, address, dtype, count):
         """The memory at an address."""

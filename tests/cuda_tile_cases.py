@@ -69,11 +69,13 @@ def products_in_tiles():
         (dtype, sizes, along, gap)
         for dtype in ("float32", "float64") for along in product(("sum", "own"), repeat=2)
         for sizes, gap in (((5, 6, 9), 0), ((8, 4, 8), 0), ((3, 9, 5), 1))
-    ] + [("float64", sizes, ("sum", "own"), 0) for sizes in ((1, 5, 7), (9, 1, 6), (1, 1, 0))]  # fmt: skip
+    ]  # fmt: skip
+    cases += [("float64", sizes, ("sum", "own"), 0) for sizes in ((1, 5, 7), (9, 1, 6), (1, 1, 0))]
     for number, (dtype, sizes, along, gap) in enumerate(cases):
         found, expected = multiplied(TILES[dtype][number % 3], dtype, sizes, along, gap=gap)
         tolerance = 1e-5 if dtype == "float32" else 1e-12
-        np.testing.assert_allclose(found, expected, tolerance, tolerance, err_msg=str(cases[number]))
+        about = str(cases[number])
+        np.testing.assert_allclose(found, expected, tolerance, tolerance, err_msg=about)
 
 
 def products_that_several_blocks_share():
@@ -93,9 +95,13 @@ def products_and_stacks_of_them():
     """As plans launch them: long sums are shared, factors of stacks are broadcast and turned."""
     a, b = rng.uniform(-1, 1, (2, 2, 4, 5)), rng.uniform(-1, 1, (2, 5, 2))
     x, y, u = T.dtensor4("x"), T.dtensor3("y"), T.dmatrix("u")
-    outputs = [T.matmul(x, y), T.matmul(x[:, ::2], y[1]), T.matmul(y.transpose(0, 2, 1), x.transpose(0, 1, 3, 2)),
-               T.batched_dot(y, x[1].transpose(0, 2, 1)[:, :2]), T.dot(u.T, u), T.dot(u[::9], u.T[:, 0]),
-               T.dot(u[:0], u[:3].T), T.dot(u[:3, :0], u[:2, :0].T), T.grad((T.matmul(x, y) ** 2).sum(), y)]  # fmt: skip
+    turned = x.transpose(0, 1, 3, 2)
+    outputs = [
+        T.matmul(x, y), T.matmul(x[:, ::2], y[1]), T.matmul(y.transpose(0, 2, 1), turned),
+        T.batched_dot(y, turned[1, :, :2]), T.dot(u.T, u), T.dot(u[::9], u.T[:, 0]),
+        T.dot(u[:0], u[:3].T), T.dot(u[:3, :0], u[:2, :0].T),
+        T.grad((T.matmul(x, y) ** 2).sum(), y),
+    ]  # fmt: skip
     u_value = rng.uniform(-1, 1, (70, 3))
     options = {"on_unused_input": "ignore"}
     device = graphc.function([x, y, u], outputs, target="cuda", **options)

@@ -33,6 +33,9 @@ OPTIONS = {
         "float32", ("float32", "tf32", "bfloat16"),
         "what cuBLAS rounds the factors of float32 products to",
     ),
+    "cuda_convolutions": Option(
+        "graphc", ("graphc", "cudnn"), "whose kernels do convolutions on a CUDA device"
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

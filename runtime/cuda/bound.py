@@ -45,7 +45,8 @@ class CudaBound:
         self.driver = current_driver()
         options = program.options
         self.linked = Linked(
-            plan, self.driver, homes_of(self.driver), products=options.cuda_products
+            plan, self.driver, homes_of(self.driver), products=options.cuda_products,
+            convolutions=options.cuda_convolutions,
         )
         self.stale = False
         self.lines: dict[Any, Any] = {}
@@ -54,7 +55,7 @@ class CudaBound:
         self.captured: tuple[int, ...] = ()
         self.hosts = [k for k, a in enumerate(self.linked.actions) if a.on_host]
         self.notes = [*plan.notes, f"device: {self.driver.name}"]
-        self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
+        self.notes += [text for text in dict.fromkeys(self.linked.all_served)]
         self.borders = Borders(self.linked, options.device_outputs, options.borrow_outputs)
         self.captures, self.calls = options.cuda_graphs and not timed, 0
         self.kinds: Any = None

@@ -16,6 +16,8 @@ import numpy as np
 
 from graphc.core.errors import TargetError
 from graphc.core.node import Array
+from graphc.runtime.cuda import cudnn
+from graphc.runtime.cuda.cudnn import Convolution
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
@@ -44,11 +46,13 @@ class Driver(Protocol):
     ordinal : its number.
     threads, blocks : the most threads of a block and blocks of a kernel that are launched.
     lacks_products : why there is no library for matrix products; None where there is.
+    lacks_convolutions : the same of convolutions.
     """
 
     name: str
     ordinal: int
     lacks_products: str | None
+    lacks_convolutions: str | None
     threads: int
     blocks: int
 
@@ -63,6 +67,14 @@ class Driver(Protocol):
 
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         """A matrix product by the library, after what was launched before; nobody waits."""
+
+    def convolution_room(self, convolution: Convolution) -> int | str:
+        """The bytes that a convolution by the library wants; or why it doesn't do it."""
+
+    def convolve(
+        self, convolution: Convolution, first: int, second: int, result: int, work: int
+    ) -> None:
+        """A convolution by the library, after what was launched before; nobody waits."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""
@@ -131,7 +143,9 @@ class NumbaDriver:
         self.stream = 0 if simulated else cuda.stream()
         self.name = "Numba's simulator" if simulated else _device_name(cuda)
         self.lacks_products = "the simulator has none" if simulated else library()
+        self.lacks_convolutions = "the simulator has none" if simulated else cudnn.library()
         self._cublas: Any = None
+        self._cudnn: Any = None
         self.ordinal = 0 if simulated else int(cuda.get_current_device().id)
         self._kernels: dict[str, Any] = {}
         if not simulated:  # grids are as large as the work; Numba would warn of small ones
@@ -178,6 +192,16 @@ class NumbaDriver:
             self._workspace = self.allocate(WORKSPACE)
             self._cublas = Cublas(int(self.stream.handle.value or 0), self._workspace.address)
         self._cublas.multiply(gemm, a, b, c)
+
+    def convolution_room(self, convolution: Convolution) -> int | str:
+        if self._cudnn is None:
+            self._cudnn = cudnn.Cudnn(int(self.stream.handle.value or 0))
+        return self._cudnn.room(convolution)
+
+    def convolve(
+        self, convolution: Convolution, first: int, second: int, result: int, work: int
+    ) -> None:
+        self._cudnn.run(convolution, first, second, result, work)
 
     def synchronize(self) -> None:
         if self.stream:

@@ -14,7 +14,7 @@ from graphc.core.errors import TargetError
 from graphc.core.kernel import Kernel
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda import compressed, convolutions, kernels, matrices, pooling
+from graphc.runtime.cuda import compressed, convolutions, cudnn, kernels, matrices, pooling
 from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
@@ -48,6 +48,7 @@ class Action:
     loop: Loop | None = None
     room: int = 0  # bytes of the work area
     product: Gemm | None = None
+    convolution: cudnn.Convolution | None = None
 
     @property
     def on_host(self) -> bool:
@@ -69,10 +70,11 @@ class Linked:
 
     def __init__(
         self, plan: Plan, driver: Driver, homes: Homes, outer: Linked | None = None,
-        products: str = "float32",
+        products: str = "float32", convolutions: str = "graphc",
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
         self.products = outer.products if outer is not None else products
+        self.convolutions = outer.convolutions if outer is not None else convolutions
         self.served: list[str] = []
         self.known_steps: list[Step] = outer.known_steps if outer is not None else []
         self.first = len(self.known_steps)  # the number of the plan's first step among all
@@ -127,7 +129,7 @@ class Linked:
 
     @property
     def all_served(self) -> list[str]:
-        """By what products are served, for people; those in loops, too."""
+        """By what products and convolutions are served, for people; those in loops, too."""
         inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
         return [*self.served, *(text for found in inner for text in found)]
 
@@ -199,8 +201,7 @@ class Linked:
             found, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
             return self._shaped(step, found, room)
         if step.routine == "implicit":
-            found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
-            return self._shaped(step, found, room)
+            return self._convolution(number, step)
         if step.routine in ("pooling", "compressed"):
             shapes = (pooling if step.routine == "pooling" else compressed).shapes
             return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
@@ -257,11 +258,37 @@ class Linked:
             found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
                             self.known_steps)  # fmt: skip
         if isinstance(found, Gemm):
-            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
+            self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
-        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
+        self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
         shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
         return self._shaped(step, shapes, room)
+
+    def _convolution(self, number: int, step: Step) -> Action:
+        """A call of cuDNN where that is asked for and can be had, or kernels of ours."""
+        shapes, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
+        if self.convolutions == "graphc" or not shapes:
+            return self._shaped(step, shapes, room)
+        lacking = self.driver.lacks_convolutions
+        if lacking is not None:
+            raise TargetError(
+                f"cuda_convolutions is 'cudnn', and there is none: {lacking}",
+                f"{cudnn.INSTALL}; cuda_convolutions='graphc' does without",
+            )
+        failing = any(s.checks for s in self.known_steps)
+        found = cudnn.convolution_of(step, self.plan, number, self.products,
+                                     self.outer is not None, failing)  # fmt: skip
+        wanted = found if isinstance(found, str) else self.driver.convolution_room(found)
+        if isinstance(found, str) or isinstance(wanted, str):
+            self.served.append(f"convolution {step.label}: kernels of graphc, no cuDNN: {wanted}")
+            return self._shaped(step, shapes, room)
+        self.served.append(f"convolution {step.label}: cuDNN, {found.rounded}")
+        return Action(step, room=wanted, convolution=found)
+
+    def _convolve(self, number: int, c: cudnn.Convolution) -> None:
+        words = self.words[self.starts[number] :]
+        first, second, result = (int(words[k]) for k in cudnn.address_words(c))
+        self.driver.convolve(c, first, second, result, self.work.address)
 
     def _library_product(self, step: Step, gemm: Gemm) -> Action:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""
@@ -287,12 +314,14 @@ class Linked:
 
     def product_addresses(self) -> tuple[int, ...]:
         """The addresses that calls of the library hold, not reading them from the device."""
-        return tuple(
-            int(w)
-            for start, action in zip(self.starts, self.actions)
-            if action.product is not None and not action.product.indirect
-            for w in self.words[start : start + 3]
-        )
+        found: list[int] = []
+        for start, action in zip(self.starts, self.actions):
+            if action.product is not None and not action.product.indirect:
+                found += [int(w) for w in self.words[start : start + 3]]
+            if action.convolution is not None:
+                places = cudnn.address_words(action.convolution)
+                found += [int(self.words[start + k]) for k in places]
+        return tuple(found)
 
     def all_functions(self) -> Iterator[tuple[Step, CudaKernel | None]]:
         """All steps with what they launch."""
@@ -307,6 +336,8 @@ class Linked:
         action = self.actions[number]
         if action.product is not None:
             self._multiply(number, action.product)
+        if action.convolution is not None:
+            self._convolve(number, action.convolution)
         for launch in action.launches:
             self.launch(number, launch, launch.parts)
         if action.loop is not None:

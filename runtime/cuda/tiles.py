@@ -61,6 +61,10 @@ class Tile:
         """How many tiles cover a matrix."""
         return -(-m // self.rows) * -(-n // self.columns)
 
+    def covered(self, m: int, n: int) -> int:
+        """How many elements these tiles have."""
+        return self.count(m, n) * self.rows * self.columns
+
     def shared(self, dtype: str) -> int:
         """The bytes of shared memory that a block has."""
         size = itemsize(COMPUTED[dtype])
@@ -117,8 +121,8 @@ def chosen(
 ) -> tuple[Tile, int]:
     """The tile for `stack` matrices of m x n, and how many blocks share in a tile's sums.
 
-    It is the largest that gives enough blocks. Both depend on sizes alone. Blocks have up to
-    `threads` threads.
+    It is the largest that gives enough blocks and covers not much more than the smallest would.
+    Both depend on sizes alone. Blocks have up to `threads` threads.
     """
     menu = menus[COMPUTED[dtype]]
     menu = SMALL if threads < menu.squares[0].threads else menu
@@ -127,9 +131,12 @@ def chosen(
     elif m <= menu.narrow < n:
         tile = menu.flat
     else:
+        least = menu.squares[-1].covered(m, n)
         tile = next(
-            (t for t in menu.squares if stack * t.count(m, n) >= menu.wanted), menu.squares[-1]
-        )
+            (t for t in menu.squares
+             if stack * t.count(m, n) >= menu.wanted and 2 * t.covered(m, n) <= 3 * least),
+            menu.squares[-1],
+        )  # fmt: skip
     there = stack * tile.count(m, n)
     return tile, max(1, min(menu.wanted // there, depth // (menu.stages * tile.deep)))
 
