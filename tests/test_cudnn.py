@@ -1,4 +1,4 @@
-"""Convolutions by cuDNN, against a package that checks what it is asked for and lets NumPy do it."""
+"""Convolutions by cuDNN, as a package sees them that checks what it is asked and lets NumPy do it."""
 
 import numpy as np
 import pytest
