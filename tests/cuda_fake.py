@@ -1,5 +1,7 @@
 """A driver that runs nothing and writes down what is asked of it, for tests of plans."""
 
+from dataclasses import replace
+
 import numpy as np
 
 
@@ -27,6 +29,12 @@ def multiply(gemm, a, b, c, numbers):
     """What cuBLAS documents; `numbers(address, dtype, count)` is the memory."""
     if gemm.indirect:
         a, b, c = (int(numbers(w, "int64", 1)[0]) for w in (a, b, c))
+
+    size = np.dtype(gemm.dtype).itemsize
+    for k in range(1, gemm.count):
+        steps = (gemm.step_a, gemm.step_b, gemm.step_c)
+        places = (p + k * s * size for p, s in zip((a, b, c), steps))
+        multiply(replace(gemm, count=1), *places, numbers)
 
     def matrix(address, rows, columns, lead):
         flat = numbers(address, gemm.dtype, (columns - 1) * lead + rows)

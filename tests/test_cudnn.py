@@ -1,4 +1,4 @@
-"""Convolutions by cuDNN, as a package sees them that checks what it is asked and lets NumPy do it."""
+"""Convolutions by cuDNN, through a stand-in that checks what it is asked and lets NumPy do it."""
 
 import numpy as np
 import pytest

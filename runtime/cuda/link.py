@@ -19,7 +19,7 @@ from graphc.runtime.cuda.combine import CELL
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import BLOCKS, Part, emit, steps_of
 from graphc.runtime.cuda.homes import Homes
-from graphc.runtime.cuda.products import Gemm, gemm_of
+from graphc.runtime.cuda.products import Gemm, gemm_of, stack_of
 from graphc.runtime.cuda.shapes import Shape
 from graphc.runtime.cuda.source import CudaKernel
 
@@ -195,11 +195,8 @@ class Linked:
             return Action(step, loop=Loop(self, number, step))
         if step.routine == "kernel":
             return self._kernel(step)
-        if step.routine == "gemm":
+        if step.routine in ("gemm", "stacked"):
             return self._product(number, step)
-        if step.routine == "stacked":
-            found, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
-            return self._shaped(step, found, room)
         if step.routine == "implicit":
             return self._convolution(number, step)
         if step.routine in ("pooling", "compressed"):
@@ -252,16 +249,16 @@ class Linked:
         return Action(step, launches, room=room)
 
     def _product(self, number: int, step: Step) -> Action:
-        m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
         found: Gemm | str | None = self.driver.lacks_products
-        if found is None and m and n:
-            found = gemm_of(step, self.plan, number, self.products, self.outer is not None,
-                            self.known_steps)  # fmt: skip
+        shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
+        if found is None and shapes:
+            ask = gemm_of if step.routine == "gemm" else stack_of
+            found = ask(step, self.plan, number, self.products, self.outer is not None,
+                        self.known_steps)  # fmt: skip
         if isinstance(found, Gemm):
             self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
             return self._library_product(step, found)
         self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
-        shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
         return self._shaped(step, shapes, room)
 
     def _convolution(self, number: int, step: Step) -> Action:

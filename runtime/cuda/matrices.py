@@ -15,10 +15,9 @@ from math import prod
 
 from graphc.core.plan import Step
 from graphc.runtime.cuda import tiles
+from graphc.runtime.cuda.products import FIRST_OF_STACK
 from graphc.runtime.cuda.shapes import Shape, kernel_of
 from graphc.runtime.cuda.tiles import COMPUTED, Factor, Tile, itemsize
-
-FIRST_OF_STACK = 13  # words of a block before those of the stack
 
 
 def shapes(step: Step, threads: int, blocks: int) -> tuple[list[Shape], int]:
