@@ -111,9 +111,8 @@ def products_and_stacks_of_them():
         np.testing.assert_allclose(found, expected, 1e-11, 1e-12)
     routines = [step.routine for step in device.plan.steps]
     assert routines.count("stacked") >= 4 and "host" not in routines, routines
-    launched = {s.routine: max(len(t.launches) for t in _actions(device) if t.step is s)
-                for s in device.plan.steps if s.nodes and s.nodes[-1].op.name == "dot"}  # fmt: skip
-    assert launched == {"gemm": 1} or max(launched.values()) == 2, launched
+    if current_driver().simulated:  # which has no library
+        assert max(len(a.launches) for a in _actions(device)) == 2
     first, second = device(a, b, u_value)[4], device(a, b, u_value)[4]
     np.testing.assert_array_equal(first, second)
 

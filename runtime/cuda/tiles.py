@@ -28,6 +28,8 @@ from graphc.runtime.cuda.shapes import indented
 
 WORD = 16  # bytes that a thread moves at once
 TOGETHER = 64  # products that are written out one after the other: loops have their price
+REGISTERS = (80, 32), (128, 72), (255, 255)
+"""How many registers a thread may have that holds up to so many words: places need some, too."""
 COMPUTED = {"float32": "float32", "float64": "float64"}
 """By the dtype of factors in memory, the one in which products are added. A narrower dtype needs
 a line here and ``load`` words (:mod:`graphc.runtime.cuda.vectors`) that convert."""
@@ -54,8 +56,9 @@ class Tile:
         """
         loaded = (self.rows + self.columns) * self.deep // self.threads
         held = self.high * self.wide + loaded * (1 + places)
-        registers = 128 if held * itemsize(COMPUTED[dtype]) > 4 * 32 else 80
-        return f"@bounded({self.threads}, {65536 // (registers * self.threads)})"
+        words = held * itemsize(COMPUTED[dtype]) // 4
+        registers = next(most for most, room in REGISTERS if words <= room)
+        return f"@bounded({self.threads}, {min(16, 65536 // (registers * self.threads))})"
 
     def count(self, m: int, n: int) -> int:
         """How many tiles cover a matrix."""
