@@ -51,7 +51,7 @@ def _factor(name: str, dtype: str, along: str) -> Factor:
     array, own, met, limit = {
         "left": ("a", "a_row", "a_col", "m"), "right": ("b", "b_col", "b_row", "n"),
     }[name]  # fmt: skip
-    vector = tiles.WORD // itemsize(dtype)
+    vector = tiles.vector_of(dtype)
     step = met if along == "sum" else own
 
     def place(s: str, at: str) -> list[str]:
@@ -89,7 +89,7 @@ def _head(dtype: str) -> list[str]:
 
 def tiled(tile: Tile, dtype: str, left: str, right: str, axes: int) -> str:
     """The kernel whose blocks make tiles of C; `left` and `right` say along what factors lie."""
-    size, vector = itemsize(dtype), tiles.WORD // itemsize(dtype)
+    size = itemsize(dtype)
     lines = _head(dtype) + [
         f"across = (n + {tile.columns - 1}) // {tile.columns}",
         f"count = across * ((m + {tile.rows - 1}) // {tile.rows})",
@@ -112,9 +112,9 @@ def tiled(tile: Tile, dtype: str, left: str, right: str, axes: int) -> str:
             "one = quotient(one, extent)",
         ]
     other = {"sum": ("a_col", "a_row"), "own": ("a_row", "a_col")}[left]
-    lines.append(_whole("a", *other, vector))
+    lines.append(_whole("a", *other, dtype))
     other = {"sum": ("b_row", "b_col"), "own": ("b_col", "b_row")}[right]
-    lines.append(_whole("b", *other, vector))
+    lines.append(_whole("b", *other, dtype))
     lines += [
         f"span = (k + parts * {tile.deep} - 1) // (parts * {tile.deep}) * {tile.deep}",
         "low = part * span",
@@ -125,11 +125,11 @@ def tiled(tile: Tile, dtype: str, left: str, right: str, axes: int) -> str:
     return kernel_of(lines, tile.bounds(dtype))
 
 
-def _whole(array: str, along: str, other: str, vector: int) -> str:
-    """Whether words begin at multiples of their size: places are multiples of `vector` along."""
-    return (
-        f"{array}_whole = {along} == 1 and {other} % {vector} == 0 and {array} % {tiles.WORD} == 0"
-    )
+def _whole(array: str, along: str, other: str, dtype: str) -> str:
+    """Whether words begin at multiples of their size: along, places are multiples of `vector`."""
+    vector = tiles.vector_of(dtype)
+    begins = f"{array} % {vector * itemsize(dtype)} == 0"
+    return f"{array}_whole = {along} == 1 and {other} % {vector} == 0 and {begins}"
 
 
 def _kept(tile: Tile, dtype: str) -> list[str]:

@@ -32,7 +32,8 @@ REGISTERS = (80, 32), (128, 72), (255, 255)
 """How many registers a thread may have that holds up to so many words: places need some, too."""
 COMPUTED = {"float32": "float32", "float64": "float64"}
 """By the dtype of factors in memory, the one in which products are added. A narrower dtype needs
-a line here and ``load`` words (:mod:`graphc.runtime.cuda.vectors`) that convert."""
+a line here, and words (:mod:`graphc.runtime.cuda.vectors`) that convert: ``take`` on the way in,
+``put`` on the way out. Its sums have one block each, since shares of them would be rounded."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def chosen(
             menu.squares[-1],
         )  # fmt: skip
     there = stack * tile.count(m, n)
+    if COMPUTED[dtype] != dtype:
+        return tile, 1
     return tile, max(1, min(menu.wanted // there, depth // (menu.stages * tile.deep)))
 
 
@@ -302,6 +305,11 @@ def _fetched(
         f"{', '.join(into[k : k + width])} = fetch{width}_{kind}({name}, {at} + {k * threads})"
         for k in range(0, len(into), width)
     ]
+
+
+def vector_of(dtype: str) -> int:
+    """How many neighbours a thread loads at once: as many as a word of shared memory holds."""
+    return WORD // itemsize(COMPUTED[dtype])
 
 
 def itemsize(dtype: str) -> int:
