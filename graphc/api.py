@@ -113,6 +113,7 @@ def function(
         borrow_outputs=(*borrow, *(False for _ in states)),
         device_outputs=(*(runs_on if d else "" for d in device), *("" for _ in states)),
         cuda_products=config.cuda_products,
+        cuda_convolutions=config.cuda_convolutions,
         cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),
     )

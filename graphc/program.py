@@ -44,6 +44,8 @@ class Options:
         Per output, the device on which it stays, or nothing.
     cuda_products : {"float32", "tf32", "bfloat16"}
         To what factors of float32 products are rounded on the device.
+    cuda_convolutions : {"graphc", "cudnn"}
+        Whose kernels do convolutions on the device.
     cuda_graphs : {"auto", True, False}
         Whether what plans launch is captured as CUDA graphs; True raises where that can't be.
     """
@@ -57,6 +59,7 @@ class Options:
     target: str = "cpu"
     device_outputs: tuple[str, ...] = ()
     cuda_products: str = "float32"
+    cuda_convolutions: str = "graphc"
     cuda_graphs: bool | str = "auto"
 
 

@@ -34,6 +34,7 @@ from graphc.passes.memory import Assignment
 from graphc.passes.nest import Nest
 from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
+from graphc.passes.stacked import is_stacked, stacked_step
 
 PAGE = 4096  # bytes: what is copied by one of several threads
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
@@ -104,7 +105,7 @@ class Steps:
             self._product(t.node, found.places, bool(aliases))
         elif kind == "convolution":
             self._convolution(t.node, found.places, scratch)
-        elif kind == "implicit":
+        elif kind in ("implicit", "stacked"):
             self._implicit(t.node, found.places)
         elif kind == "depthwise":
             self._depthwise(t.node, found.places)
@@ -216,8 +217,9 @@ class Steps:
     def _implicit(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[:2]]
         addresses = [self._pointer(layout, places) for layout in layouts]
-        step = implicit_step(v, layouts, addresses, places)
-        self._moved(step, list(zip(implicit_words(v), layouts)), places)
+        stacked = is_stacked(v)
+        step = (stacked_step if stacked else implicit_step)(v, layouts, addresses, places)
+        self._moved(step, list(zip((0, 1) if stacked else implicit_words(v), layouts)), places)
 
     def _depthwise(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[:2]]
@@ -357,8 +359,8 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
     assert op is not None
     if op.name in ("dot", "gemm") and wide(v.dtype) in BLAS_DTYPES:
         return "product"
-    if target == "cuda" and is_implicit(v):
-        return "implicit"
+    if target == "cuda" and (is_implicit(v) or is_stacked(v)):
+        return "implicit" if is_implicit(v) else "stacked"
     if is_native(v):
         return "convolution"
     if is_depthwise(v):

@@ -14,6 +14,7 @@ import cuda_device_cases
 import cuda_graph_cases
 import cuda_half_cases
 import cuda_kernel_cases
+import cuda_tile_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -482,7 +483,7 @@ CASES = (
     gradients_of_filters_by_several_blocks, pooling, lenet, compressed_rows, host_steps, training,
     mini_batches, homes_of_shared_variables, configured, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
-    *cuda_kernel_cases.CASES, *cuda_half_cases.CASES,
+    *cuda_kernel_cases.CASES, *cuda_half_cases.CASES, *cuda_tile_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

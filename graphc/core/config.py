@@ -55,6 +55,9 @@ OPTIONS = {
         "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "
         "OMP_NUM_THREADS", _count,
     ),
+    "cuda_convolutions": Option(
+        "graphc", ("graphc", "cudnn"), "whose kernels do convolutions on a CUDA device"
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

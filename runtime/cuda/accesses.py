@@ -20,7 +20,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from graphc.runtime.cuda.driver import SIMULATED_WARP
+from graphc.runtime.cuda.deal import SIMULATED_WARP
 from graphc.runtime.cuda.words import SIMULATED, WORDS, Kind, cuda, types, word
 
 WIDTHS = (2, 4, 8)

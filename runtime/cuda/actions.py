@@ -1,20 +1,20 @@
-"""What is launched for a plan's steps: kernels with their grids, and calls of cuBLAS."""
+"""What is launched for a plan's steps: kernels with their grids, and calls of libraries."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphc.core import dtypes
 from graphc.core.errors import TargetError
 from graphc.core.plan import Plan, Step
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling
+from graphc.runtime.cuda import compressed, convolutions, cudnn, kernels, matrices, pooling
 from graphc.runtime.cuda.deal import sizes_of
 from graphc.runtime.cuda.driver import Driver
 from graphc.runtime.cuda.emit import emit
-from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of
+from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of, stack_of
 from graphc.runtime.cuda.shapes import Shape
 
 if TYPE_CHECKING:
@@ -34,13 +34,24 @@ class Launch:
 
 @dataclass
 class Action:
-    """What is done for a step: launches, a loop over a body, or something on the host."""
+    """What is done for a step: launches, a loop over a body, or something on the host.
+
+    A call of a library comes before launches. Where it holds addresses, and a kernel moves the
+    plan's arguments and results from call to call, `instead` gives launches that do without it.
+    """
 
     step: Step
     launches: list[Launch] = field(default_factory=list)
     loop: Loop | None = None
     room: int = 0  # bytes of the work area
     product: Gemm | None = None
+    convolution: cudnn.Convolution | None = None
+    instead: Callable[[], list[Launch]] | None = None
+
+    @property
+    def by_library(self) -> bool:
+        """Whether a library is called."""
+        return self.product is not None or self.convolution is not None
 
     @property
     def on_host(self) -> bool:
@@ -55,7 +66,7 @@ class Action:
     def nodes(self) -> int:
         """How much it puts on the stream, where the host does nothing in between."""
         inner = self.loop.nodes if self.loop is not None else 0
-        return len(self.launches) + (self.product is not None) + inner
+        return len(self.launches) + self.by_library + inner
 
 
 class Actions:
@@ -64,20 +75,22 @@ class Actions:
     Parameters
     ----------
     products : to what factors of float32 products are rounded.
+    convolutions : whose kernels do convolutions, "graphc" or "cudnn".
     in_loop : whether the plan is the body of a loop.
     known_steps : the steps that may fail before those of the plan end.
 
     Attributes
     ----------
     served : list of str
-        By what products are served, for people.
+        By what products and convolutions are served, for people.
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, products: str, in_loop: bool,
+        self, plan: Plan, driver: Driver, products: str, convolutions: str, in_loop: bool,
         known_steps: Sequence[Step],
     ) -> None:  # fmt: skip
-        self.plan, self.driver, self.products = plan, driver, products
+        self.plan, self.driver = plan, driver
+        self.products, self.convolutions = products, convolutions
         self.in_loop, self.known_steps = in_loop, known_steps
         self.served: list[str] = []
 
@@ -92,11 +105,10 @@ class Actions:
                                               self.driver.threads, step.high)])  # fmt: skip
         if step.routine == "kernel":
             return self._kernel(step)
-        if step.routine == "gemm":
+        if step.routine in ("gemm", "stacked"):
             return self._product(number, step)
         if step.routine == "implicit":
-            found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
-            return self._shaped(step, found, room)
+            return self._convolution(number, step)
         if step.routine in ("pooling", "compressed"):
             shapes = (pooling if step.routine == "pooling" else compressed).shapes
             return self._shaped(step, shapes(step, self.driver.threads, self.driver.blocks))
@@ -128,28 +140,50 @@ class Actions:
 
     def _shaped(self, step: Step, shapes: list[Shape], room: int = 0) -> Action:
         step.source = "\n\n".join(shape.source for shape in shapes)
-        launches = [
-            self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes
-        ]
-        return Action(step, launches, room=room)
+        return Action(step, self._launches(step, shapes), room=room)
+
+    def _launches(self, step: Step, shapes: list[Shape]) -> list[Launch]:
+        return [self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes]
 
     def _product(self, number: int, step: Step) -> Action:
-        m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
+        """A call of cuBLAS where it can be had, or kernels of ours."""
+        shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
         found: Gemm | str | None = self.driver.lacks_products
-        if found is None and m and n:
-            found = gemm_of(step, self.plan, number, self.products, self.in_loop,
-                            self.known_steps)  # fmt: skip
+        if found is None and shapes:
+            ask = gemm_of if step.routine == "gemm" else stack_of
+            found = ask(step, self.plan, number, self.products, self.in_loop, self.known_steps)
         if isinstance(found, Gemm):
-            self.served.append(f"{step.label}: cuBLAS, {found.compute}")
-            return self._library_product(step, found)
-        self.served.append(f"{step.label}: a kernel with tiles, no cuBLAS: {found}")
-        source = kernels.PRODUCTS[dtypes_of(step)]
-        step.source = source
-        side = isqrt(self.driver.threads)
-        grid = -(-m // side) * -(-n // side)
-        if grid == 0:
-            return Action(step)
-        return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+            self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
+            action = self._library_product(step, found)
+            if step.routine == "stacked":  # pointers of one product may be read on the device
+                action.room = max(action.room, room)
+                action.instead = partial(self._launches, step, shapes)
+            return action
+        self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
+        return self._shaped(step, shapes, room)
+
+    def _convolution(self, number: int, step: Step) -> Action:
+        """A call of cuDNN where that is asked for and can be had, or kernels of ours."""
+        shapes, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
+        if self.convolutions == "graphc" or not shapes:
+            return self._shaped(step, shapes, room)
+        lacking = self.driver.lacks_convolutions
+        if lacking is not None:
+            raise TargetError(
+                f"cuda_convolutions is 'cudnn', and there is none: {lacking}",
+                f"{cudnn.INSTALL}; cuda_convolutions='graphc' does without",
+            )
+        failing = any(s.checks for s in self.known_steps)
+        found = cudnn.convolution_of(
+            step, self.plan, number, self.products, self.in_loop, failing
+        )  # fmt: skip
+        wanted = found if isinstance(found, str) else self.driver.convolution_room(found)
+        if isinstance(found, str) or isinstance(wanted, str):
+            self.served.append(f"convolution {step.label}: kernels of graphc, no cuDNN: {wanted}")
+            return self._shaped(step, shapes, room)
+        self.served.append(f"convolution {step.label}: cuDNN, {found.rounded}")
+        instead = partial(self._launches, step, shapes)
+        return Action(step, room=max(wanted, room), convolution=found, instead=instead)
 
     def _library_product(self, step: Step, gemm: Gemm) -> Action:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""

@@ -56,21 +56,22 @@ class CudaBound:
         self.written = [f"`{v.name}`" if v.name else "a shared variable" for v in self.updated]
         with largest(plan), using(self.driver, self.owner):
             self._link(timed)
-            if any(step.routine == "gemm" for _, step in plan.all_steps()):
+            if any(step.routine in ("gemm", "stacked") for _, step in plan.all_steps()):
                 self.driver.load_products()  # what can fail is done before the first step
 
     def _link(self, timed: bool) -> None:
         plan, program, options = self.plan, self.program, self.program.options
         self.failures = Failures(plan, self.driver, program)
         self.linked = Linked(
-            plan, self.driver, self.homes, self.failures, products=options.cuda_products
+            plan, self.driver, self.homes, self.failures, products=options.cuda_products,
+            convolutions=options.cuda_convolutions,
         )
         self.captures = Captures(self.driver, False if timed else options.cuda_graphs)
         count = len(plan.steps)
         groups = [[k] for k in range(count)] if timed else [range(count)]
         self.schedules = [Schedule(self.linked, self.captures, steps=g) for g in groups]
         self.notes = [*plan.notes, f"device: {place_of(self.driver)}"]
-        self.notes += [f"product {text}" for text in dict.fromkeys(self.linked.all_served)]
+        self.notes += dict.fromkeys(self.linked.all_served)
         self.notes += [
             f"transfer out and back: step {step_number(number)}, {step.label}, which NumPy does "
             "in every step of a loop"

@@ -15,6 +15,7 @@ from graphc.core.dtypes import numpy_dtype
 from graphc.core.kernel import Kernel, Load, Statement, Store
 from graphc.core.plan import Step
 
+SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 ACCESS = 16
 """Bytes that a thread reads or writes at once, where it can."""
 VECTORS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",

@@ -24,14 +24,15 @@ import numpy as np
 from graphc.core.devices import cuda_name
 from graphc.core.errors import DeviceMemoryError, TargetError
 from graphc.core.node import Array
-from graphc.runtime.cuda import probe
+from graphc.runtime.cuda import cudnn, probe
 from graphc.runtime.cuda.asked import Driver, Memory
+from graphc.runtime.cuda.cudnn import Convolution
+from graphc.runtime.cuda.deal import SIMULATED_WARP
 from graphc.runtime.cuda.faults import FULL, DeviceState, names_in
 from graphc.runtime.cuda.products import WORKSPACE, Cublas, Gemm, library
 from graphc.runtime.cuda.staging import Staging
 
 QUICK = 1e-5  # seconds after which threads of the simulator take turns
-SIMULATED_WARP = 2  # threads of the simulator's blocks that exchange values as a warp does
 
 
 # --- Numba's --------------------------------------------------------------------------
@@ -112,7 +113,9 @@ class NumbaDriver:
         self.name = "Numba's simulator" if simulated else _device_name(cuda.gpus[ordinal])
         self.state = DeviceState(ordinal, self.name, forks=simulated)
         self.lacks_products = "the simulator has none" if simulated else library()
+        self.lacks_convolutions = "the simulator has none" if simulated else cudnn.library()
         self._cublas: Any = None
+        self._cudnn: Any = None
         self._kernels: dict[str, Any] = {}
         self._launches: Any = None
         self._peers: set[int] = set()
@@ -263,6 +266,16 @@ class NumbaDriver:
     def multiply(self, gemm: Gemm, a: int, b: int, c: int) -> None:
         self.load_products()
         self._cublas.multiply(gemm, a, b, c)
+
+    def convolution_room(self, convolution: Convolution) -> int | str:
+        if self._cudnn is None:
+            self._cudnn = cudnn.Cudnn(self._stream_address())
+        return self._cudnn.room(convolution)
+
+    def convolve(
+        self, convolution: Convolution, first: int, second: int, result: int, work: int
+    ) -> None:
+        self._cudnn.run(convolution, first, second, result, work)
 
     def synchronize(self) -> None:
         if self.stream:
