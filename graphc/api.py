@@ -114,6 +114,7 @@ def function(
         device_outputs=(*(runs_on if d else "" for d in device), *("" for _ in states)),
         cuda_products=config.cuda_products,
         cuda_solvers=config.cuda_solvers,
+        cuda_convolutions=config.cuda_convolutions,
         cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),
     )

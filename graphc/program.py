@@ -46,6 +46,8 @@ class Options:
         To what factors of float32 products are rounded on the device.
     cuda_solvers : {"auto", "library", "host"}
         Who does linear algebra for the device.
+    cuda_convolutions : {"graphc", "cudnn"}
+        Whose kernels do convolutions on the device.
     cuda_graphs : {"auto", True, False}
         Whether what plans launch is captured as CUDA graphs; True raises where that can't be.
     """
@@ -60,6 +62,7 @@ class Options:
     device_outputs: tuple[str, ...] = ()
     cuda_products: str = "float32"
     cuda_solvers: str = "auto"
+    cuda_convolutions: str = "graphc"
     cuda_graphs: bool | str = "auto"
 
 

@@ -20,7 +20,7 @@ from graphc.passes.convolution import KINDS
 from graphc.passes.layout import is_view
 from graphc.passes.pooling import OPERANDS
 
-READ = {"dot": 2, **dict.fromkeys(KINDS, 2), **OPERANDS}
+READ = {"dot": 2, "matmul": 2, **dict.fromkeys(KINDS, 2), **OPERANDS}
 """Of each op that reads halves, how many operands may be such."""
 
 

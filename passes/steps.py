@@ -37,6 +37,7 @@ from graphc.passes.operands import Binding
 from graphc.passes.pooling import OPERANDS, WORDS, is_pooling, pooling_step
 from graphc.passes.running import is_running, running_step
 from graphc.passes.solvers import is_solved, solver_step
+from graphc.passes.stacked import is_stacked, stacked_step
 
 PAGE = 4096  # bytes: what is copied by one of several threads
 SHORT = 128  # steps of an inner loop below which masked vectors are faster
@@ -211,8 +212,9 @@ class Steps:
     def _implicit(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[:2]]
         addresses = [self._pointer(layout, places) for layout in layouts]
-        step = implicit_step(v, layouts, addresses, places)
-        self._moved(step, list(zip(implicit_words(v), layouts)), places)
+        stacked = is_stacked(v)
+        step = (stacked_step if stacked else implicit_step)(v, layouts, addresses, places)
+        self._moved(step, list(zip((0, 1) if stacked else implicit_words(v), layouts)), places)
 
     def _depthwise(self, v: Variable, places: Mapping[Variable, Place]) -> None:
         layouts = [self.layouts.of(a) for a in v.args[:2]]
@@ -353,7 +355,7 @@ class Steps:
 _ALONE = {
     "implicit": Steps._implicit, "depthwise": Steps._depthwise, "pooling": Steps._pooling,
     "compressed": Steps._compressed, "running": Steps._running, "join": Steps._join,
-    "solver": Steps._solver,
+    "solver": Steps._solver, "stacked": Steps._implicit,
 }  # fmt: skip
 """By its kind, what writes the step of an op that needs only places."""
 
@@ -364,8 +366,8 @@ def kind_of(v: Variable, target: str = "cpu") -> str:
     assert op is not None
     if op.name in ("dot", "gemm") and wide(v.dtype) in BLAS_DTYPES:
         return "product"
-    if target == "cuda" and is_implicit(v):
-        return "implicit"
+    if target == "cuda" and (is_implicit(v) or is_stacked(v)):
+        return "implicit" if is_implicit(v) else "stacked"
     if is_native(v):
         return "convolution"
     if is_depthwise(v):

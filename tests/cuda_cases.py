@@ -17,6 +17,7 @@ import cuda_half_cases
 import cuda_kernel_cases
 import cuda_running_cases
 import cuda_solver_cases
+import cuda_tile_cases
 import numpy as np
 from cuda_fake import multiply
 
@@ -517,7 +518,7 @@ CASES = (
     mini_batches, homes_of_shared_variables, configured, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
     *cuda_kernel_cases.CASES, *cuda_half_cases.CASES, *cuda_running_cases.CASES,
-    *cuda_solver_cases.CASES,
+    *cuda_solver_cases.CASES, *cuda_tile_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

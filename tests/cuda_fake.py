@@ -1,6 +1,7 @@
 """A driver that runs nothing and writes down what is asked of it, for tests of plans."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,13 @@ def multiply(gemm, a, b, c, numbers):
     if gemm.indirect:
         a, b, c = (int(numbers(w, "int64", 1)[0]) for w in (a, b, c))
 
+    kinds = gemm.dtype, gemm.dtype, gemm.result
+    sizes = [dtypes.numpy_dtype(kind).itemsize for kind in kinds]
+    for k in range(1, gemm.count):
+        steps = (gemm.step_a, gemm.step_b, gemm.step_c)
+        places = (p + k * s * size for p, s, size in zip((a, b, c), steps, sizes))
+        multiply(replace(gemm, count=1), *places, numbers)
+
     def matrix(address, rows, columns, lead, dtype=gemm.dtype):
         flat = numbers(address, dtypes.numpy_dtype(dtype), (columns - 1) * lead + rows)
         strides = flat.itemsize, lead * flat.itemsize
@@ -54,8 +62,10 @@ class FakeDriver:
     name, ordinal, threads, blocks, warp = "a recording", 0, 256, 1024, 32
     lacks_solvers = "a recording has none"
 
-    def __init__(self, capturing=True, lacks_products="a recording has none"):
+    def __init__(self, capturing=True, lacks_products="a recording has none", cudnn=None):
         self.lacks_products, self.state = lacks_products, DeviceState(0, self.name)
+        self.cudnn = cudnn
+        self.lacks_convolutions = None if cudnn else "a recording has none"
         self.calls, self.sources, self.next_address = [], {}, 1 << 20
         self.allocated, self.capturing, self.places = [], capturing, {}
         self.memories, self.graphs, self.refuses = [], [], None
@@ -98,6 +108,13 @@ class FakeDriver:
         self.calls.append(("multiply", gemm, a, b, c))
         multiply(gemm, a, b, c, self.numbers)
 
+    def convolution_room(self, convolution):
+        return self.cudnn.room(convolution)
+
+    def convolve(self, convolution, *addresses):
+        self.calls.append(("convolve", convolution, *addresses))
+        self.cudnn.run(convolution, *addresses)
+
     def numbers(self, address, dtype, count):
         """The memory at an address."""
         memory = next(m for m in self.memories if m.address <= address < m.address + m.size)
@@ -115,7 +132,8 @@ class FakeDriver:
         launches()
         graph = self.calls[before:]
         del self.calls[before:]
-        assert {c[0] for c in graph} <= {"launch", "multiply"}, "a graph can't hold that"
+        kinds = {c[0] for c in graph}
+        assert kinds <= {"launch", "multiply", "convolve"}, "a graph can't hold that"
         if self.refuses is not None:
             raise self.refuses
         self.graphs.append(graph)

@@ -262,7 +262,8 @@ def many_products():
         for target in ("cuda", "cpu"):
             x, w = T.dmatrix("x"), graphc.shared(start.copy(), name="w")
             y = T.dot(x, w)
-            f = graphc.function([x], [y, T.dot(y.T, x), y.sum() < bound], target=target,
+            stack = T.matmul(T.stack([x, x * 2]), w)  # made where results move
+            f = graphc.function([x], [y, T.dot(y.T, x), y.sum() < bound, stack], target=target,
                                 updates=[(w, w - 0.1 * T.dot(x.T, y))])  # fmt: skip
             few = graphc.loop(f, graphc.each(rows), until=2)
             assert len(few[0]) == 4 and not few[2][:3].any()

@@ -71,13 +71,16 @@ def products_of_halves():
     """Factors are read as they lie, results rounded once; float32 where that is asked for."""
     for half in HALVES:
         x, y = inputs(half, 2, 2)
+        s = T.stack([x, x * 2, x + 1])
         w = graphc.shared(np.ones((3, 4), "float32"), name="w")
         built = [T.dot(x, y), T.dot(y.T[1:, ::-1], x.T) + 1, T.dot(x[0], y),
-                 T.dot(T.cast(x, "float32"), T.cast(y, "float32")) * 0.5]  # fmt: skip
+                 T.dot(T.cast(x, "float32"), T.cast(y, "float32")) * 0.5,
+                 T.matmul(s, y), T.matmul(s.transpose(0, 2, 1), s[:, :, 1:])]  # fmt: skip
         given = numbers(half, 3, 5), numbers(half, 5, 4, seed=1)
         f = compared([x, y], built, *given)
-        factors = {s.nodes[-1].args[1].dtype for s in f.plan.steps if s.routine == "gemm"}
-        assert factors == {half}, factors
+        known = [(k.routine, k.nodes[-1].args[1].dtype) for k in f.plan.steps
+                 if k.routine in ("gemm", "stacked")]  # fmt: skip
+        assert set(known) == {("gemm", half), ("stacked", half)}, known
         exact = plain(given[0]).astype("float64") @ plain(given[1]).astype("float64")
         close(f(*given)[0], stored(exact, half))
         update = [(w, w - 0.5 * T.cast(T.dot(x, y), "float32"))]

@@ -7,6 +7,7 @@ import ctypes
 import importlib.util
 import re
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -165,3 +166,9 @@ def test_what_cublas_is_given(monkeypatch):
         assert (a_kind, b_kind, c_kind) == codes and (compute, algorithm) == (68, -1)
         values = [ctypes.c_float.from_address(address).value for address in (alpha, beta)]
         assert values == [0.5, 0.25]
+        stack = replace(gemm, count=9, step_a=30, step_b=40, step_c=50)
+        cublas.multiply(stack, 100, 200, 300)
+        assert library.calls[-1] == (
+            "gemm_strided_batched_ex", 7, *turns, *sizes, alpha, 100, a_kind, 6, 30, 200, b_kind, 7,
+            40, beta, 300, c_kind, 8, 50, 9, 68, -1,
+        )  # fmt: skip

@@ -99,6 +99,27 @@ def test_strides_that_cublas_lacks_and_its_absence_leave_products_to_a_kernel(dr
     )
 
 
+def test_a_stack_of_products_is_one_call_where_its_matrices_lie_at_equal_distances(driver):
+    x, y = T.dtensor4("x"), T.dtensor3("y")
+    a, b = rng.uniform(-1, 1, (2, 3, 4, 5)), rng.uniform(-1, 1, (3, 5, 2))
+    for left, right, one_call in (
+        (x[1], y, True), (x[:, 1], y[0], True), (x[1, ::2], y[:2], True), (x, y, False),
+        (y.transpose(0, 2, 1), x[0].transpose(0, 2, 1), True), (x[1], y.dimshuffle("x", 0, 1, 2),
+                                                                True),
+    ):  # fmt: skip
+        driver.calls.clear()
+        product = T.matmul(left, right)
+        f = graphc.function([x, y], product, target="cuda", on_unused_input="ignore")
+        plain = graphc.function([x, y], product, mode="numpy", on_unused_input="ignore")
+        found = f(a, b)
+        assert (len(products(driver)), len(driver.launches())) == (one_call, not one_call)
+        if one_call:
+            np.testing.assert_allclose(found, plain(a, b), 1e-12)
+            assert products(driver)[0][1].count == np.prod(found.shape[:-2])
+        else:
+            assert any("equal distances" in note for note in f.plan.notes)
+
+
 def test_what_factors_are_rounded_to(driver):
     a, z = T.fmatrix("a"), T.dmatrix("z")
     for wanted in ("float32", "tf32", "bfloat16"):

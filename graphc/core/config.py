@@ -59,6 +59,9 @@ OPTIONS = {
         "auto", ("auto", "library", "host"),
         "who does linear algebra on CUDA: cuSOLVER where it is installed, it or nobody, NumPy",
     ),
+    "cuda_convolutions": Option(
+        "graphc", ("graphc", "cudnn"), "whose kernels do convolutions on a CUDA device"
+    ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"
     ),

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import isqrt
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from graphc.core import dtypes
 from graphc.core.errors import TargetError
 from graphc.core.plan import Plan, Step
-from graphc.runtime.cuda import compressed, convolutions, kernels, pooling, probe, scans, turned
+from graphc.runtime.cuda import (
+    compressed,
+    convolutions,
+    cudnn,
+    kernels,
+    matrices,
+    pooling,
+    probe,
+    scans,
+    turned,
+)
 from graphc.runtime.cuda.calls import Call, Solved
 from graphc.runtime.cuda.deal import sizes_of
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.emit import emit
-from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of
+from graphc.runtime.cuda.products import Gemm, dtypes_of, gemm_of, stack_of
 from graphc.runtime.cuda.shapes import Shape
 from graphc.runtime.cuda.solvers import run_of, serve
 
@@ -36,7 +46,11 @@ class Launch:
 
 @dataclass
 class Action:
-    """What is done for a step: launches, a loop over a body, or something on the host."""
+    """What is done for a step: launches, a loop over a body, or something on the host.
+
+    A call of a library comes before launches. Where it holds addresses, and a kernel moves the
+    plan's arguments and results from call to call, `instead` gives launches that do without it.
+    """
 
     step: Step
     launches: list[Launch] = field(default_factory=list)
@@ -45,6 +59,13 @@ class Action:
     product: Gemm | None = None
     sequence: list[Launch | Call] = field(default_factory=list)  # launches, and calls between them
     shared: Memory | None = None  # instead of the work area, for what later steps share
+    convolution: cudnn.Convolution | None = None
+    instead: Callable[[], list[Launch]] | None = None
+
+    @property
+    def by_library(self) -> bool:
+        """Whether a library is called."""
+        return self.product is not None or self.convolution is not None
 
     @property
     def on_host(self) -> bool:
@@ -64,7 +85,16 @@ class Action:
     def nodes(self) -> int:
         """How much it puts on the stream, where the host does nothing in between."""
         inner = self.loop.nodes if self.loop is not None else 0
-        return len(self.launches) + (self.product is not None) + inner
+        return len(self.launches) + self.by_library + inner
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """Who does what: the values of `config.cuda_products`, `cuda_convolutions`, `cuda_solvers`."""
+
+    products: str = "float32"
+    convolutions: str = "graphc"
+    solvers: str = "auto"
 
 
 class Actions:
@@ -72,24 +102,22 @@ class Actions:
 
     Parameters
     ----------
-    products : to what factors of float32 products are rounded.
-    solvers : who does linear algebra.
+    libraries : who does what.
     in_loop : whether the plan is the body of a loop.
     known_steps : the steps that may fail before those of the plan end.
 
     Attributes
     ----------
     served : list of str
-        By what products and linear algebra are served, for people.
+        By what products, convolutions and linear algebra are served, for people.
     """
 
     def __init__(
-        self, plan: Plan, driver: Driver, products: str, solvers: str, in_loop: bool,
+        self, plan: Plan, driver: Driver, libraries: Libraries, in_loop: bool,
         known_steps: Sequence[Step],
     ) -> None:  # fmt: skip
-        self.plan, self.driver, self.products = plan, driver, products
+        self.plan, self.driver, self.libraries = plan, driver, libraries
         self.in_loop, self.known_steps = in_loop, known_steps
-        self.solvers = solvers
         self.served: list[str] = []
         # By step, what is done for it, the first step with the same decomposition, its memory.
         self.solved: dict[int, tuple[Solved, int, Memory | None]] = {}
@@ -105,11 +133,10 @@ class Actions:
                                               self.driver.threads, step.high)])  # fmt: skip
         if step.routine == "kernel":
             return self._kernel(step)
-        if step.routine == "gemm":
+        if step.routine in ("gemm", "stacked"):
             return self._product(number, step)
         if step.routine == "implicit":
-            found, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
-            return self._shaped(step, found, room)
+            return self._convolution(number, step)
         if step.routine == "solver":
             return self._solver(number, step)
         if step.routine == "running":
@@ -147,28 +174,51 @@ class Actions:
 
     def _shaped(self, step: Step, shapes: list[Shape], room: int = 0) -> Action:
         step.source = "\n\n".join(shape.source for shape in shapes)
-        launches = [
-            self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes
-        ]
-        return Action(step, launches, room=room)
+        return Action(step, self._launches(step, shapes), room=room)
+
+    def _launches(self, step: Step, shapes: list[Shape]) -> list[Launch]:
+        return [self._launch(s.source, step.label, s.grid, s.threads, s.parts) for s in shapes]
 
     def _product(self, number: int, step: Step) -> Action:
-        m, n = int(step.words[3]), int(step.words[4])  # type: ignore[arg-type]
+        """A call of cuBLAS where it can be had, or kernels of ours."""
+        shapes, room = matrices.shapes(step, self.driver.threads, self.driver.blocks)
         found: Gemm | str | None = self.driver.lacks_products
-        if found is None and m and n:
-            found = gemm_of(step, self.plan, number, self.products, self.in_loop,
-                            self.known_steps)  # fmt: skip
+        if found is None and shapes:
+            ask = gemm_of if step.routine == "gemm" else stack_of
+            found = ask(step, self.plan, number, self.libraries.products, self.in_loop,
+                        self.known_steps)  # fmt: skip
         if isinstance(found, Gemm):
             self.served.append(f"product {step.label}: cuBLAS, {found.compute}")
-            return self._library_product(step, found)
+            action = self._library_product(step, found)
+            if step.routine == "stacked":  # pointers of one product may be read on the device
+                action.room = max(action.room, room)
+                action.instead = partial(self._launches, step, shapes)
+            return action
         self.served.append(f"product {step.label}: a kernel with tiles, no cuBLAS: {found}")
-        source = kernels.PRODUCTS[dtypes_of(step)]
-        step.source = source
-        side = isqrt(self.driver.threads)
-        grid = -(-m // side) * -(-n // side)
-        if grid == 0:
-            return Action(step)
-        return Action(step, [self._launch(source, step.label, grid, side * side, side)])
+        return self._shaped(step, shapes, room)
+
+    def _convolution(self, number: int, step: Step) -> Action:
+        """A call of cuDNN where that is asked for and can be had, or kernels of ours."""
+        shapes, room = convolutions.shapes(step, self.driver.threads, self.driver.blocks)
+        if self.libraries.convolutions == "graphc" or not shapes:
+            return self._shaped(step, shapes, room)
+        lacking = self.driver.lacks_convolutions
+        if lacking is not None:
+            raise TargetError(
+                f"cuda_convolutions is 'cudnn', and there is none: {lacking}",
+                f"{cudnn.INSTALL}; cuda_convolutions='graphc' does without",
+            )
+        failing = any(s.checks for s in self.known_steps)
+        found = cudnn.convolution_of(
+            step, self.plan, number, self.libraries.products, self.in_loop, failing
+        )  # fmt: skip
+        wanted = found if isinstance(found, str) else self.driver.convolution_room(found)
+        if isinstance(found, str) or isinstance(wanted, str):
+            self.served.append(f"convolution {step.label}: kernels of graphc, no cuDNN: {wanted}")
+            return self._shaped(step, shapes, room)
+        self.served.append(f"convolution {step.label}: cuDNN, {found.rounded}")
+        instead = partial(self._launches, step, shapes)
+        return Action(step, room=max(wanted, room), convolution=found, instead=instead)
 
     def _library_product(self, step: Step, gemm: Gemm) -> Action:
         """A call of cuBLAS, and where its result is added with care the kernel for that."""
@@ -183,7 +233,8 @@ class Actions:
 
     def _solver(self, number: int, step: Step) -> Action:
         """Calls of cuSOLVER and what is around them, or a step of the host."""
-        lacks = "cuda_solvers is 'host'" if self.solvers == "host" else self.driver.lacks_solvers
+        by_host = self.libraries.solvers == "host"
+        lacks = "cuda_solvers is 'host'" if by_host else self.driver.lacks_solvers
         if lacks is not None:
             return self._solved_by_numpy(step, lacks)
         if number not in self.solved:
@@ -210,7 +261,7 @@ class Actions:
 
     def _solved_by_numpy(self, step: Step, lacks: str) -> Action:
         """A step of the host, unless cuSOLVER has to do it."""
-        if self.solvers == "library":
+        if self.libraries.solvers == "library":
             raise TargetError(
                 f"there is no cuSOLVER for {step.label}: {lacks}",
                 f"{probe.INSTALL}; with graphc.config.cuda_solvers = 'auto' NumPy does it",

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from graphc.core.node import Array
+from graphc.runtime.cuda.cudnn import Convolution
 from graphc.runtime.cuda.faults import DeviceState
 from graphc.runtime.cuda.products import Gemm
 
@@ -40,12 +41,14 @@ class Driver(Protocol):
     warp : how many threads exchange registers (:mod:`graphc.runtime.cuda.accesses`).
     lacks_products : why there is no library for matrix products; None where there is.
     lacks_solvers : the same for linear algebra.
+    lacks_convolutions : the same of convolutions.
     """
 
     name: str
     ordinal: int
     lacks_products: str | None
     lacks_solvers: str | None
+    lacks_convolutions: str | None
     threads: int
     blocks: int
     warp: int
@@ -100,6 +103,13 @@ class Driver(Protocol):
 
     def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
         """A call of cuSOLVER after what was launched before; it may wait for the device."""
+    def convolution_room(self, convolution: Convolution) -> int | str:
+        """The bytes that a convolution by the library wants; or why it doesn't do it."""
+
+    def convolve(
+        self, convolution: Convolution, first: int, second: int, result: int, work: int
+    ) -> None:
+        """A convolution by the library, after what was launched before; nobody waits."""
 
     def synchronize(self) -> None:
         """Wait for everything that was launched."""

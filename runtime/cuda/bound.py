@@ -19,6 +19,7 @@ from graphc.core import dtypes
 from graphc.core.devices import ordinal_of
 from graphc.core.node import Array, as_storage
 from graphc.core.plan import Plan, step_number
+from graphc.runtime.cuda.actions import Libraries
 from graphc.runtime.cuda.arrays import DeviceArray
 from graphc.runtime.cuda.borders import Borders
 from graphc.runtime.cuda.driver import current_driver, place_of
@@ -56,7 +57,7 @@ class CudaBound:
         self.written = [f"`{v.name}`" if v.name else "a shared variable" for v in self.updated]
         with largest(plan), using(self.driver, self.owner):
             self._link(timed)
-            if any(step.routine == "gemm" for _, step in plan.all_steps()):
+            if any(step.routine in ("gemm", "stacked") for _, step in plan.all_steps()):
                 self.driver.load_products()  # what can fail is done before the first step
             if any(step.routine == "solver" for _, step in plan.all_steps()):
                 self.driver.load_solvers()
@@ -64,10 +65,10 @@ class CudaBound:
     def _link(self, timed: bool) -> None:
         plan, program, options = self.plan, self.program, self.program.options
         self.failures = Failures(plan, self.driver, program)
-        self.linked = Linked(
-            plan, self.driver, self.homes, self.failures, products=options.cuda_products,
-            solvers=options.cuda_solvers,
+        libraries = Libraries(
+            options.cuda_products, options.cuda_convolutions, options.cuda_solvers
         )
+        self.linked = Linked(plan, self.driver, self.homes, self.failures, libraries)
         self.captures = Captures(self.driver, False if timed else options.cuda_graphs)
         count = len(plan.steps)
         groups = [[k] for k in range(count)] if timed else [range(count)]

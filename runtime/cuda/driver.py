@@ -24,8 +24,9 @@ import numpy as np
 from graphc.core.devices import cuda_name
 from graphc.core.errors import DeviceMemoryError, TargetError
 from graphc.core.node import Array
-from graphc.runtime.cuda import probe
+from graphc.runtime.cuda import cudnn, probe
 from graphc.runtime.cuda.asked import SIMULATED_WARP, Driver, Memory
+from graphc.runtime.cuda.cudnn import Convolution
 from graphc.runtime.cuda.cusolver import Cusolver
 from graphc.runtime.cuda.cusolver import library as solver_library
 from graphc.runtime.cuda.faults import FULL, DeviceState, names_in
@@ -114,8 +115,10 @@ class NumbaDriver:
         self.state = DeviceState(ordinal, self.name, forks=simulated)
         self.lacks_products = "the simulator has none" if simulated else library()
         self.lacks_solvers = "the simulator has none" if simulated else solver_library()
+        self.lacks_convolutions = "the simulator has none" if simulated else cudnn.library()
         self._cublas: Any = None
         self._cusolver: Any = None
+        self._cudnn: Any = None
         self._kernels: dict[str, Any] = {}
         self._launches: Any = None
         self._peers: set[int] = set()
@@ -278,6 +281,16 @@ class NumbaDriver:
     def solve(self, routine: str, dtype: str, arguments: Sequence[int]) -> None:
         self.load_solvers()
         self._cusolver.solve(routine, dtype, arguments)
+
+    def convolution_room(self, convolution: Convolution) -> int | str:
+        if self._cudnn is None:
+            self._cudnn = cudnn.Cudnn(self._stream_address())
+        return self._cudnn.room(convolution)
+
+    def convolve(
+        self, convolution: Convolution, first: int, second: int, result: int, work: int
+    ) -> None:
+        self._cudnn.run(convolution, first, second, result, work)
 
     def synchronize(self) -> None:
         if self.stream:

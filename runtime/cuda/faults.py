@@ -31,10 +31,10 @@ LOST = frozenset(
 )  # fmt: skip
 """After these, every call of the process for the device fails, as CUDA's manual has it."""
 FULL = frozenset(("CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED",
-                  "CUSOLVER_STATUS_ALLOC_FAILED"))  # fmt: skip
+                  "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"))  # fmt: skip
 OLD = frozenset(("CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "CUDA_ERROR_NO_BINARY_FOR_GPU",
                  "CUDA_ERROR_CALL_REQUIRES_NEWER_DRIVER"))  # fmt: skip
-_NAME = re.compile(r"\b(?:CUDA_ERROR|CUBLAS_STATUS|CUSOLVER_STATUS)_[A-Z_]+")
+_NAME = re.compile(r"\b(?:CUDA_ERROR|CUBLAS_STATUS|CUDNN_STATUS|CUSOLVER_STATUS)_[A-Z_]+")
 WHOLE = ("values between steps", "words", "work area", "argument", "result", "constant")
 """What of a device's memory is a plan's own, in the order of messages."""
 

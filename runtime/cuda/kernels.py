@@ -1,4 +1,4 @@
-"""Kernels that no loop nest stands for: products, pointers of parts, coefficients.
+"""Kernels that no loop nest stands for: pointers of parts, coefficients, copies.
 
 They take what those of :mod:`graphc.runtime.cuda.emit` take, and their blocks have the words of
 the CPU's (:mod:`graphc.runtime.natives`).
@@ -6,45 +6,6 @@ the CPU's (:mod:`graphc.runtime.natives`).
 
 from graphc.core.dtypes import is_half, wide
 from graphc.runtime.cuda.bits import rounded, stored
-
-# A block of threads makes a square of C, `parts` elements wide; squares of A and B go through
-# shared memory.
-GEMM = """\
-def kernel(block, work, error, step, parts):
-    if stopped(error, step):
-        return
-    a = read_{factors}(block, 0)
-    b = read_{factors}(block, 1)
-    c = write_{made}(block, 2)
-    m, n, k = word(block, 3), word(block, 4), word(block, 5)
-    a_row, a_col = word(block, 6), word(block, 7)
-    b_row, b_col = word(block, 8), word(block, 9)
-    c_row = word(block, 10)
-    alpha, beta = {dtype}(real_word(block, 11)), {dtype}(real_word(block, 12))
-    left = cuda.shared.array(THREADS, types.{dtype})
-    right = cuda.shared.array(THREADS, types.{dtype})
-    thread, here = int64(cuda.threadIdx.x), int64(cuda.blockIdx.x)
-    y, x = thread // parts, thread % parts
-    across = (n + parts - 1) // parts
-    row, column = here // across * parts + y, here % across * parts + x
-    total = {dtype}(0)
-    for first in range(0, k, parts):
-        left[thread] = {dtype}(0)
-        right[thread] = {dtype}(0)
-        if row < m and first + x < k:
-            left[thread] = {load}(a[row * a_row + (first + x) * a_col])
-        if first + y < k and column < n:
-            right[thread] = {load}(b[(first + y) * b_row + column * b_col])
-        cuda.syncthreads()
-        for i in range(parts):
-            total = total + left[y * parts + i] * right[i * parts + x]
-        cuda.syncthreads()
-    if row < m and column < n:
-        value = alpha * total
-        if beta != {dtype}(0):
-            value = value + beta * {get}(c[row * c_row + column])
-        c[row * c_row + column] = {put}
-"""
 
 # A product that a library left in the work area, `parts` elements, to where a product belongs.
 ADD_PRODUCT = """\
@@ -200,19 +161,15 @@ OF_LOOPS = {
 """Sources of kernels of one thread that loops need."""
 
 
-def _words_of(factors: str, made: str) -> dict[str, str]:
-    """What a product's kernel says of dtypes: halves are added up in float32, and rounded once."""
+def _added(factors: str, made: str) -> str:
+    """The kernel that adds a product: halves were added up in float32, and are rounded once."""
+    get = f"from_{made}" if is_half(made) else ""
     value = stored(made, rounded(made, "value"))
-    load, get = (f"from_{dtype}" if is_half(dtype) else "" for dtype in (factors, made))
-    return {"dtype": wide(factors), "factors": factors, "made": made, "load": load, "get": get,
-            "put": value}  # fmt: skip
+    return ADD_PRODUCT.format(dtype=wide(factors), made=made, get=get, put=value)
 
 
 KINDS = [(d, d) for d in ("float16", "bfloat16", "float32", "float64")]
 KINDS += [("float16", "float32"), ("bfloat16", "float32")]
 
-PRODUCTS = {kind: GEMM.format(**_words_of(*kind)) for kind in KINDS}
-"""By the dtypes of factors and of the result, the kernel of a product."""
-
-ADDED_PRODUCTS = {kind: ADD_PRODUCT.format(**_words_of(*kind)) for kind in KINDS}
-"""By the same, the kernel that adds a product to its place."""
+ADDED_PRODUCTS = {kind: _added(*kind) for kind in KINDS}
+"""By the dtypes of factors and of the result, the kernel that adds a product to its place."""

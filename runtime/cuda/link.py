@@ -12,7 +12,8 @@ import numpy as np
 
 from graphc.core.node import Array, SharedVariable, Storage
 from graphc.core.plan import Address, Place, Plan, Real, Step, Word, WordAddress
-from graphc.runtime.cuda.actions import Action, Actions, Launch
+from graphc.runtime.cuda import cudnn
+from graphc.runtime.cuda.actions import Action, Actions, Launch, Libraries
 from graphc.runtime.cuda.driver import Driver, Memory
 from graphc.runtime.cuda.failures import Failures
 from graphc.runtime.cuda.homes import Homes
@@ -44,19 +45,19 @@ class Linked:
 
     def __init__(
         self, plan: Plan, driver: Driver, homes: Homes, failures: Failures,
-        outer: Linked | None = None, products: str = "float32", solvers: str = "auto",
+        libraries: Libraries, outer: Linked | None = None,
     ) -> None:  # fmt: skip
         self.plan, self.driver, self.homes, self.outer = plan, driver, homes, outer
         self.failures, self.error = failures, failures.memory
         self.first = len(failures.steps)  # the number of the plan's first step among all
         failures.steps += plan.steps
-        makes = Actions(plan, driver, products, solvers, outer is not None, failures.steps)
+        makes = Actions(plan, driver, libraries, outer is not None, failures.steps)
         self.served = makes.served
         self.actions: list[Action] = []
         for k, step in enumerate(plan.steps):
             action = makes.of(k, step)
             if step.routine == "loop":
-                body = Linked(step.extra[0].body, driver, homes, failures, self, products, solvers)
+                body = Linked(step.extra[0].body, driver, homes, failures, libraries, self)
                 action.loop = Loop(self, body, k, step)
             self.actions.append(action)
         self.hosts = HostSteps(self)
@@ -117,7 +118,7 @@ class Linked:
 
     @property
     def all_served(self) -> list[str]:
-        """By what products and linear algebra are served, for people; those in loops, too."""
+        """By what libraries or kernels are served, for people; those in loops, too."""
         inner = [a.loop.body.all_served for a in self.actions if a.loop is not None]
         return [*self.served, *(text for found in inner for text in found)]
 
@@ -181,14 +182,18 @@ class Linked:
 
         With `moving`, a kernel moves the plan's arguments and results from call to call.
         """
-        action, calls = self.actions[number], []
-        if action.product is not None:
-            gemm = action.product
-            if moving and self._moves(number):
-                gemm = replace(gemm, indirect=True)
+        action, calls = self.actions[number], list[Call]()
+        launches = action.launches
+        moves = moving and action.by_library and self._moves(number)
+        if moves and action.instead is not None:
+            launches = action.instead()
+        elif action.product is not None:
+            gemm = replace(action.product, indirect=True) if moves else action.product
             calls.append(partial(self._multiply, number, gemm))
+        elif action.convolution is not None:
+            calls.append(partial(self._convolve, number, action.convolution))
         work = (action.shared or self.work).address
-        for item in action.sequence or action.launches:
+        for item in action.sequence or launches:
             if isinstance(item, Launch):
                 calls.append(self.call_of(number, item, work=work))
             else:
@@ -208,11 +213,17 @@ class Linked:
         return self.driver.prepare(launch.kernel, launch.grid, launch.threads, given)
 
     def _moves(self, number: int) -> bool:
-        """Whether a product's addresses are those of arguments or results."""
+        """Whether the addresses that a library is given are those of arguments or results."""
+        block = self.blocks[number]
+        places = (block[w] for w in self._address_words(number))
         return any(
-            isinstance(w, Address) and w.place.kind in ("input", "output")
-            for w in self.blocks[number][:3]
+            isinstance(w, Address) and w.place.kind in ("input", "output") for w in places
         )
+
+    def _address_words(self, number: int) -> tuple[int, int, int]:
+        """Which of a step's words are the addresses of operands and result."""
+        convolution = self.actions[number].convolution
+        return (0, 1, 2) if convolution is None else cudnn.address_words(convolution)
 
     def _multiply(self, number: int, gemm: Gemm) -> None:
         first = self.starts[number]
@@ -225,12 +236,19 @@ class Linked:
         target = result if gemm.apart else places[2]
         self.driver.multiply(gemm, places[1], places[0], target)
 
-    def product_words(self, number: int, moving: bool = False) -> list[int]:
-        """The words of addresses that a step's call of the library holds, not the device."""
+    def _convolve(self, number: int, convolution: cudnn.Convolution) -> None:
+        first, second, result = (
+            int(self.words[self.starts[number] + w]) for w in cudnn.address_words(convolution)
+        )
+        self.driver.convolve(convolution, first, second, result, self.work.address)
+
+    def held_words(self, number: int, moving: bool = False) -> list[int]:
+        """The words of addresses that a step's call of a library holds, not the device."""
         action = self.actions[number]
-        if action.product is None or action.product.indirect or moving and self._moves(number):
+        indirect = action.product is not None and action.product.indirect
+        if not action.by_library or indirect or moving and self._moves(number):
             return []
-        return [self.starts[number] + w for w in range(3)]
+        return [self.starts[number] + w for w in self._address_words(number)]
 
     def all_functions(self) -> Iterator[tuple[Step, CudaKernel | None]]:
         """All steps with what they launch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from graphc.runtime.cuda import (  # noqa: F401
@@ -12,12 +13,27 @@ from graphc.runtime.cuda import (  # noqa: F401
     maths,
     memory,
     philox,
+    vectors,
 )
 from graphc.runtime.cuda.emit import THREADS
 from graphc.runtime.cuda.words import SIMULATED, WORDS, cuda, types
 
+
+def bounded(threads: int, blocks: int) -> Callable[[Any], Any]:
+    """Say of a kernel how large its blocks are, and how many a multiprocessor should hold.
+
+    The compiler then knows how many registers a thread may have.
+    """
+
+    def note(function: Any) -> Any:
+        function.launch_bounds = threads, blocks
+        return function
+
+    return note
+
+
 NAMESPACE: dict[str, Any] = {
-    **WORDS, "cuda": cuda, "types": types, "THREADS": THREADS,
+    **WORDS, "bounded": bounded, "cuda": cuda, "types": types, "THREADS": THREADS,
     "inf": float("inf"), "nan": float("nan"),
 }  # fmt: skip
 
@@ -29,4 +45,9 @@ def function_of(source: str, name: str) -> Any:
     return space["kernel"]
 
 
-__all__ = ["NAMESPACE", "SIMULATED", "cuda", "function_of", "types"]
+def bounds_of(function: Any) -> tuple[int, int] | None:
+    """What `bounded` said of a kernel."""
+    return getattr(function, "launch_bounds", None)
+
+
+__all__ = ["NAMESPACE", "SIMULATED", "bounds_of", "cuda", "function_of", "types"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ DATA = {"float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF", "float32": "CUDA_R_3
 LARGEST = 2**31 - 1
 WORKSPACE = 32 * 2**20  # bytes; what NVIDIA recommends for its largest devices
 COEFFICIENTS = (11, 12)  # words of a product's block
+FIRST_OF_STACK = 13  # words before those of a stack
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Gemm:
     indirect : whether addresses are those of words on the device that hold the matrices'.
     apart : whether the product goes to the work area, and a kernel that looks for failures and
         coefficients adds it to its place.
+    count : of products, whose matrices lie `step_a`, `step_b` and `step_c` elements apart.
     """
 
     dtype: str
@@ -60,11 +63,42 @@ class Gemm:
     indirect: bool = False
     apart: bool = False
     made: str = ""
+    count: int = 1
+    step_a: int = 0
+    step_b: int = 0
+    step_c: int = 0
 
     @property
     def result(self) -> str:
         """The dtype of the result: that of the factors, or float32 for halves."""
         return self.made or self.dtype
+
+
+def stack_of(
+    step: Step, plan: Plan, number: int, wanted: str, in_loop: bool, known: Sequence[Step]
+) -> Gemm | str:
+    """The call for a stack of products, or why there is none; see `gemm_of`."""
+    found = gemm_of(step, plan, number, wanted, in_loop, known)
+    if isinstance(found, str):
+        return found
+    if found.indirect or found.apart:
+        return "addresses of the stack are computed on the device, or it may be too early to write"
+    rest = [int(w) for w in step.words[FIRST_OF_STACK:]]  # type: ignore[arg-type]
+    extents = rest[::3]
+    steps = [_one_step(extents, rest[k::3]) for k in (1, 2)]
+    if None in steps or prod(extents) > LARGEST:
+        return "the matrices of a stack don't lie at equal distances"
+    return replace(found, count=prod(extents), step_a=steps[1] or 0, step_b=steps[0] or 0,
+                   step_c=found.m * found.n)  # fmt: skip
+
+
+def _one_step(extents: Sequence[int], strides: Sequence[int]) -> int | None:
+    """The distance of neighbours, if it is the same for all matrices of a stack."""
+    known = [(n, s) for n, s in zip(extents, strides) if n > 1]
+    for (_, outer), (n, inner) in zip(known, known[1:]):
+        if outer != n * inner:
+            return None
+    return known[-1][1] if known else 0
 
 
 def gemm_of(
@@ -172,7 +206,12 @@ class Cublas:
         how = int(getattr(cublas.ComputeType, g.compute))
         best = -1  # CUBLAS_GEMM_DEFAULT
         factors = alpha, a, kind, g.lda, b, kind, g.ldb, beta, c, made, g.ldc
-        if g.indirect:
+        if g.count > 1:
+            cublas.gemm_strided_batched_ex(
+                self.handle, *turns, g.m, g.n, g.k, alpha, a, kind, g.lda, g.step_a,
+                b, kind, g.ldb, g.step_b, beta, c, made, g.ldc, g.step_c, g.count, how, best,
+            )  # fmt: skip
+        elif g.indirect:
             cublas.gemm_batched_ex(self.handle, *turns, g.m, g.n, g.k, *factors, 1, how, best)
         else:
             cublas.gemm_ex(self.handle, *turns, g.m, g.n, g.k, *factors, how, best)

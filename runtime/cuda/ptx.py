@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,14 +16,20 @@ def compile_ptx(source: str, capability: tuple[int, int]) -> str:
     source : one function ``def kernel(block, work, error, step, parts)``.
     capability : of the device that it is for, as ``(9, 0)``.
     """
-    from graphc.runtime.cuda.namespace import cuda, function_of, types
+    from graphc.runtime.cuda.namespace import bounds_of, cuda, function_of, types
 
+    function = function_of(source, "kernel")
     arguments = types.void(*[types.int64] * 5)
     with _as_if_on(capability):
         text, _ = cuda.compile(
-            function_of(source, "kernel"), arguments, device=False, abi="numba", cc=capability
+            function, arguments, device=False, abi="numba", cc=capability
         )
-    return str(text)
+    bounds = bounds_of(function)
+    if bounds is None:
+        return str(text)
+    # `compile` takes no launch bounds: they stand between an entry's parameters and its body.
+    said = f".maxntid {bounds[0]}, 1, 1\n.minnctapersm {bounds[1]}\n"
+    return re.sub(r"(\.visible \.entry \w+\([^)]*\)\s*)\{", rf"\1{said}{{", str(text), count=1)
 
 
 @contextmanager

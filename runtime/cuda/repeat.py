@@ -16,6 +16,7 @@ import numpy as np
 
 from graphc.core import dtypes
 from graphc.core.node import Array
+from graphc.runtime.cuda.actions import Action
 from graphc.runtime.cuda.arrays import DeviceArray
 from graphc.runtime.cuda.driver import Memory
 from graphc.runtime.cuda.link import Call, Linked
@@ -69,8 +70,7 @@ class CudaRepeat:
         # A call of a library can't be stopped by the record: the next one's would overwrite what
         # the last one made, so the host looks in between.
         self.looks = until is not None and any(
-            step.routine == "gemm" and action.product is not None
-            for step, action in _all_actions(linked)
+            action.by_library for action in _all_actions(linked)
         )
 
     def _call(self, launch: Any, number: int) -> Call:
@@ -175,10 +175,10 @@ class CudaRepeat:
         return int(counter[0])
 
 
-def _all_actions(linked: Linked) -> list[tuple[Any, Any]]:
-    found: list[tuple[Any, Any]] = []
+def _all_actions(linked: Linked) -> list[Action]:
+    found: list[Action] = []
     for action in linked.actions:
-        found.append((action.step, action))
+        found.append(action)
         if action.loop is not None:
             found += _all_actions(action.loop.body)
     return found

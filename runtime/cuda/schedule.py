@@ -73,8 +73,8 @@ class Stretch:
     """Calls between which the host does nothing. They are captured when they run again.
 
     By then all kernels are loaded, and libraries have made what they need: neither may happen
-    while a stream is captured. Kernels read addresses from the device, so that a graph stays
-    right when one changes; calls of cuBLAS hold some, and there is a graph for each set of these.
+    while a stream is captured. Kernels read addresses from the device, so that a graph stays right
+    when one changes; calls of libraries hold some, and there is a graph for each set of these.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Schedule:
             if len(self._open) + action.nodes > LIMIT:
                 self._cut()
             self._open += linked.calls_of(k, moving)
-            self._held += linked.product_words(k, moving)
+            self._held += linked.held_words(k, moving)
         self._open += after
         self._cut()
         self.runs = [part.run if isinstance(part, Stretch) else part for part in self.parts]

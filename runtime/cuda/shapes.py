@@ -19,3 +19,9 @@ class Shape:
 def indented(lines: Sequence[str], steps: int = 1) -> list[str]:
     """Lines of a kernel's text, deeper."""
     return ["    " * steps + line for line in lines]
+
+
+def kernel_of(lines: Sequence[str], above: str = "") -> str:
+    """A kernel's source, with a decorator where it has one."""
+    start = [above] if above else []
+    return "\n".join([*start, "def kernel(block, work, error, step, parts):", *indented(lines), ""])
