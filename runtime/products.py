@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from graphc.core.plan import Split, Step
+from graphc.core.plan import Address, Split, Step
 from graphc.runtime import natives
 from graphc.runtime.compile import Compiled, compile_emitted, is_loaded
 from graphc.runtime.contraction import (
@@ -16,8 +16,11 @@ from graphc.runtime.contraction import (
     emit_gemm,
     level_of,
 )
+from graphc.runtime.contraction.levels import BYTES
+from graphc.runtime.team import threads
 
 LEAST = 8  # rows or columns of a part
+FEW, LARGE = 64, 2**18  # rows of A, and bytes of B: see `_split`
 
 
 @functools.cache
@@ -38,13 +41,16 @@ def prepare(step: Step, before: Step | None = None) -> Compiled:
     be compiled is not worth it for a batch of another size: the earlier one serves that too.
     """
     p: Any = step.extra
-    choice = choose(p.m, p.n, p.k, p.dtype, p.a_strides, p.b_strides, cpu_level(), beta=p.beta)
+    choice = choose(
+        p.m, p.n, p.k, p.dtype, p.a_strides, p.b_strides, cpu_level(), beta=p.beta,
+        alone=threads() == 1,
+    )  # fmt: skip
     if before is not None and not _is_ready(choice) and _alike(p, before.extra):
         choice = before.served
     step.served = choice
     rows = choice.split == "rows"
     step.high = p.m if rows else p.n
-    step.split = Split(step.high, max(choice.granule, LEAST))
+    step.split = _split(step, choice)
     step.words = [*step.words[:13], SPLIT_ROWS if rows else SPLIT_COLUMNS]
     if choice.variant is None:
         step.label += " by BLAS"
@@ -53,6 +59,22 @@ def prepare(step: Step, before: Step | None = None) -> Compiled:
     variant = choice.variant
     step.label += f" by {variant.symbol}"
     return compile_emitted(variant.symbol, lambda: emit_gemm(variant)[0])
+
+
+def _split(step: Step, choice: Choice) -> Split:
+    """What parts are: rows or columns of C, or with few rows, shares of k.
+
+    Weights are updated by rows. Parts that read the same rows in the next call find them in their
+    core's cache, where parts by columns would fetch half of what the other core has written.
+    """
+    p: Any = step.extra
+    b = step.words[1]
+    weights = isinstance(b, Address) and b.place.kind == "shared"
+    size, dense = BYTES[p.dtype], step.words[10] == p.n
+    if weights and dense and p.beta == 0 and p.m <= FEW and p.k * p.n * size >= LARGE:
+        moves = (0, p.a_strides[1] * size), (1, p.b_strides[0] * size)
+        return Split(p.k, LEAST, counted=5, moves=moves, sums=(2, p.m * p.n, p.dtype))
+    return Split(step.high, max(choice.granule, LEAST))
 
 
 def _is_ready(choice: Choice) -> bool:

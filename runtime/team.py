@@ -154,12 +154,14 @@ def kernel(block, low, high):
 ADD_UP = """
 def kernel(block, low, high):
     target = peek_int64(word(block, 0) + 8 * word(block, 1))
-    first = word(block, 2)
-    for i in range(word(block, 5)):
-        value = peek_{dtype}(first, i * {bytes})
-        for p in range(1, word(block, 3)):
-            value = value + peek_{dtype}(first, p * word(block, 4) + i * {bytes})
-        poke_{dtype}(target, i * {bytes}, value)
+    part = word(block, 2)
+    size = word(block, 5)
+    copy_memory(target, part, size * {bytes})
+    for p in range(1, word(block, 3)):
+        part = part + word(block, 4)
+        for i in range(size):
+            at = i * {bytes}
+            poke_{dtype}(target, at, peek_{dtype}(target, at) + peek_{dtype}(part, at))
     return 0
 """
 SOURCES = {

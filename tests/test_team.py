@@ -11,7 +11,7 @@ import pytest
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import BadIndexError
-from graphc.runtime import parts, team
+from graphc.runtime import parts, products, team
 
 
 @pytest.fixture(params=[2, 3])
@@ -78,14 +78,24 @@ def test_products(threads):
     agree(outputs, inputs, values, rtol=1e-4, atol=1e-3)
 
 
-def test_products_by_blas_and_many_parts(monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_few_rows_by_weights_share_the_sum(threads, monkeypatch, dtype):
+    monkeypatch.setattr(products, "LARGE", 0)
+    w, x = graphc.shared(normal(90, 35, dtype=dtype)), T.matrix(dtype=dtype)
+    turned = graphc.shared(normal(35, 90, dtype=dtype))
+    outputs = [T.dot(x, w), T.tanh(T.dot(x, turned.T)) * 2, T.dot(x[:, ::-1], w).sum(axis=0)]
+    f = agree(outputs, [x], [normal(20, 90, dtype=dtype)], 1e-4, 1e-4)
+    products_of = [s for s in f.plan.steps if s.routine == "gemm"]
+    assert products_of and all(s.split.counted == 5 for s in products_of)
+
+
+def test_products_by_blas():
     a, b = T.fmatrix(), T.fmatrix()
     with graphc.config(threads=2):
         f = graphc.function([a, b], T.dot(a, b))
         x, y = normal(700, 800), normal(800, 900)
         np.testing.assert_allclose(f(x, y), x @ y, rtol=1e-3, atol=1e-3)
-        assert "BLAS" in str(f.plan)
-        assert shared_steps(f)
+        assert "BLAS" in str(f.plan) and shared_steps(f)
 
 
 @pytest.mark.parametrize("images", [1, 16, 37])
@@ -183,7 +193,7 @@ def test_a_child_process_has_helpers_of_its_own(threads):
 
 CHILD = """
 import numpy as np, graphc, graphc.tensor as T
-from graphc.runtime import parts, team
+from graphc.runtime import parts, products, team
 parts.LEAST = 1e-15
 x = T.fmatrix()
 f = graphc.function([x], T.exp(x))

@@ -121,6 +121,7 @@ class _Product:
     b_row: bool
     b_stride: int
     beta: float
+    alone: bool
 
     @property
     def lanes(self) -> int:
@@ -174,6 +175,7 @@ def choose(
     level: str,
     *,
     beta: float = 0.0,
+    alone: bool = True,
 ) -> Choice:
     """Return what serves ``C[m, n] = alpha * A[m, k] @ B[k, n] + beta * C`` best.
 
@@ -189,6 +191,8 @@ def choose(
         The CPU's level, from `level_of`.
     beta : float
         Scale of the old C, if it is known: BLAS needs a pass of its own for one but 0 and 1.
+    alone : bool
+        Whether one thread does it. Several calls of BLAS at a time hinder each other.
 
     Examples
     --------
@@ -205,6 +209,7 @@ def choose(
         b_row=b_strides[0] == 1 or k <= 1,
         b_stride=b_strides[0],
         beta=beta,
+        alone=alone,
     )
     variant = _variant(product)
     if variant is None:
@@ -283,7 +288,7 @@ def _wide(p: _Product) -> Outer | None:
     if p.readable and p.small:
         return None
     if p.adjacent and p.k <= 48 and p.m > 32:  # the gradient of a weight, from a small batch
-        if p.beta == 1.0 and p.n * p.size % LINE:
+        if p.alone and p.beta == 1.0 and p.n * p.size % LINE:
             return None  # its vectors of C cross lines less often
         return p.outer(_tile(p, p.m, 2), adjacent=True, order="rows")
     if p.readable and p.large:
