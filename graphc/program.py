@@ -42,7 +42,7 @@ class Options:
         Where compiled functions run.
     device_outputs : tuple of str
         Per output, the device on which it stays, or nothing.
-    cuda_products : {"float32", "tf32", "bfloat16"}
+    cuda_products : {"float32", "tf32", "bfloat16", "float16"}
         To what factors of float32 products are rounded on the device.
     cuda_solvers : {"auto", "library", "host"}
         Who does linear algebra for the device.

@@ -122,7 +122,7 @@ def test_a_stack_of_products_is_one_call_where_its_matrices_lie_at_equal_distanc
 
 def test_what_factors_are_rounded_to(driver):
     a, z = T.fmatrix("a"), T.dmatrix("z")
-    for wanted in ("float32", "tf32", "bfloat16"):
+    for wanted in ("float32", "tf32", "bfloat16", "float16"):
         with graphc.config(cuda_products=wanted):
             f = graphc.function([a, z], [T.dot(a, a), T.dot(z, z)], target="cuda")
         f(np.eye(3, dtype="float32"), np.eye(3))

@@ -47,7 +47,7 @@ OPTIONS = {
         "capture what plans launch as CUDA graphs: where that works, always (or raise), never",
     ),
     "cuda_products": Option(
-        "float32", ("float32", "tf32", "bfloat16"),
+        "float32", ("float32", "tf32", "bfloat16", "float16"),
         "what cuBLAS rounds the factors of float32 products to",
     ),
     "threads": Option(

@@ -24,7 +24,7 @@ INSTALL = "pip install 'graphc[cudnn12]' or 'graphc[cudnn13]', as the driver's v
 DATA = {"float16": "HALF", "bfloat16": "BFLOAT16", "float32": "FLOAT", "float64": "DOUBLE"}
 ALLOWED = {
     "float32": (), "tf32": ("TENSOR_CORE",), "bfloat16": ("TENSOR_CORE", "DOWN_CONVERT_INPUTS"),
-    "halves": ("TENSOR_CORE",),
+    "float16": ("TENSOR_CORE", "DOWN_CONVERT_INPUTS"), "halves": ("TENSOR_CORE",),
 }  # fmt: skip
 """By what float32 factors may be rounded to, the ways of computing that aren't ruled out. Factors
 that are halves need no rounding: tensor cores multiply them exactly."""

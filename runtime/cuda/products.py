@@ -21,6 +21,7 @@ COMPUTE = {
     ("float32", "float32"): "COMPUTE_32F",
     ("float32", "tf32"): "COMPUTE_32F_FAST_TF32",
     ("float32", "bfloat16"): "COMPUTE_32F_FAST_16BF",
+    ("float32", "float16"): "COMPUTE_32F_FAST_16F",
     ("float64", "float64"): "COMPUTE_64F",
 }
 """By dtype and by what factors are rounded to, cuBLAS's name for how it computes."""
