@@ -115,6 +115,7 @@ def function(
         cuda_products=config.cuda_products,
         cuda_solvers=config.cuda_solvers,
         cuda_convolutions=config.cuda_convolutions,
+        cuda_deterministic=config.cuda_deterministic,
         cuda_graphs=config.cuda_graphs,
         profile=config.profile if profile is None else bool(profile),
     )

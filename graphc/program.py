@@ -48,6 +48,8 @@ class Options:
         Who does linear algebra for the device.
     cuda_convolutions : {"graphc", "cudnn"}
         Whose kernels do convolutions on the device.
+    cuda_deterministic : bool
+        Whether the device adds to indexed elements in the order of the indices.
     cuda_graphs : {"auto", True, False}
         Whether what plans launch is captured as CUDA graphs; True raises where that can't be.
     """
@@ -63,6 +65,7 @@ class Options:
     cuda_products: str = "float32"
     cuda_solvers: str = "auto"
     cuda_convolutions: str = "graphc"
+    cuda_deterministic: bool = True
     cuda_graphs: bool | str = "auto"
 
 

@@ -91,9 +91,10 @@ def scatter_nest(v: Variable, target: Layout, layouts: Layouts) -> Nest:
     _load_aligned(operands, bindings, body, name, value, 0, total, total, layouts)
     offset, new = " + ".join(terms), f"v{len(axes) + 1}"
     if v.attrs["mode"] == "inc":
-        body += [Load("old", "y0", offset), Let("new", f"{function_name(v.dtype)}(old + {new})")]
-        new = "new"
-    body.append(Store("y0", new, offset))
+        body += [Load("old", "y0", offset), Let("new", f"{function_name(v.dtype)}(old + {new})"),
+                 Store("y0", "new", offset, adds=new)]  # fmt: skip
+    else:
+        body.append(Store("y0", new, offset))
     kernel = Kernel(
         tuple(Axis(f"i{k}", True) for k in range(total)), operands, [], sizes=list(sizes)
     )

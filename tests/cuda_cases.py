@@ -11,6 +11,7 @@ import traceback
 import warnings
 
 import cuda_array_cases
+import cuda_atomic_cases
 import cuda_device_cases
 import cuda_graph_cases
 import cuda_half_cases
@@ -518,7 +519,7 @@ CASES = (
     mini_batches, homes_of_shared_variables, configured, loops, choices,
     *cuda_array_cases.CASES, *cuda_graph_cases.CASES, *cuda_device_cases.CASES,
     *cuda_kernel_cases.CASES, *cuda_half_cases.CASES, *cuda_running_cases.CASES,
-    *cuda_solver_cases.CASES, *cuda_tile_cases.CASES,
+    *cuda_solver_cases.CASES, *cuda_tile_cases.CASES, *cuda_atomic_cases.CASES,
 )  # fmt: skip
 
 if __name__ == "__main__":

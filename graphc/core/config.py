@@ -50,6 +50,10 @@ OPTIONS = {
         "float32", ("float32", "tf32", "bfloat16", "float16"),
         "what cuBLAS rounds the factors of float32 products to",
     ),
+    "cuda_deterministic": Option(
+        True, (True, False),
+        "add to indexed elements on CUDA in the order of the indices, not by atomic additions",
+    ),
     "threads": Option(
         0, (0, 1, 2),
         "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "

@@ -72,11 +72,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Store:
-    """``operand[indices of the axes (+ offset)] = value``."""
+    """``operand[indices of the axes (+ offset)] = value``.
+
+    `adds` names what was added, where `value` is that and what this very element had before.
+    """
 
     operand: str
     value: str
     offset: str = ""
+    adds: str = ""
 
 
 @dataclass(frozen=True)

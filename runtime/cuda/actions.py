@@ -90,11 +90,15 @@ class Action:
 
 @dataclass(frozen=True)
 class Libraries:
-    """Who does what: the values of `config.cuda_products`, `cuda_convolutions`, `cuda_solvers`."""
+    """Who does what: the values of `config.cuda_products`, `cuda_convolutions`, `cuda_solvers`.
+
+    `deterministic` is that of `config.cuda_deterministic`.
+    """
 
     products: str = "float32"
     convolutions: str = "graphc"
     solvers: str = "auto"
+    deterministic: bool = True
 
 
 class Actions:
@@ -109,7 +113,8 @@ class Actions:
     Attributes
     ----------
     served : list of str
-        By what products, convolutions and linear algebra are served, for people.
+        By what products, convolutions and linear algebra are served, and which additions have
+        no fixed order, for people.
     """
 
     def __init__(
@@ -164,7 +169,9 @@ class Actions:
         assert kernel is not None
         driver = self.driver
         sizes = sizes_of(kernel, step, driver.threads, driver.blocks, driver.warp)
-        emitted = emit(kernel, sizes)
+        emitted = emit(kernel, sizes, self.libraries.deterministic)
+        if emitted.form == "atomic":
+            self.served.append(f"{step.label}: atomic additions, in no fixed order")
         step.source = "\n\n".join(part.source for part in emitted.parts)
         step.served = emitted
         return Action(step, [

@@ -66,8 +66,9 @@ class CudaBound:
         plan, program, options = self.plan, self.program, self.program.options
         self.failures = Failures(plan, self.driver, program)
         libraries = Libraries(
-            options.cuda_products, options.cuda_convolutions, options.cuda_solvers
-        )
+            options.cuda_products, options.cuda_convolutions, options.cuda_solvers,
+            options.cuda_deterministic,
+        )  # fmt: skip
         self.linked = Linked(plan, self.driver, self.homes, self.failures, libraries)
         self.captures = Captures(self.driver, False if timed else options.cuda_graphs)
         count = len(plan.steps)

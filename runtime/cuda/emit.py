@@ -1,6 +1,6 @@
 """Kernels for CUDA: how a loop nest is dealt out to threads.
 
-A nest takes one of four forms:
+A nest takes one of five forms:
 
 - ``flat``: every element of all axes is one step of one thread (elementwise work, and sums of
   everything);
@@ -8,7 +8,9 @@ A nest takes one of four forms:
   of rows); teams are parts of a warp, a warp, or a block, as rows are short or long;
 - ``lanes``: a thread takes one row alone or with few others, where neighbouring rows are
   neighbours in memory (sums along the slow axis);
-- ``scatter``: a thread takes all writes to its own elements, in order.
+- ``scatter``: a thread takes all writes to its own elements, in order;
+- ``atomic``: every addition of a scatter is one step of one thread, in no order. Only where that
+  was asked for, and the nest is one of :mod:`graphc.runtime.cuda.atomics`.
 
 How many elements a thread has at once, how large a team is, and whether several blocks share a
 row is chosen from sizes (:mod:`graphc.runtime.cuda.deal`). A row that a team's registers hold is
@@ -38,6 +40,7 @@ from graphc.core.kernel import (
     Phase,
     Store,
 )
+from graphc.runtime.cuda.atomics import addition_of
 from graphc.runtime.cuda.bits import loaded, stored
 from graphc.runtime.cuda.combine import CELL, numba_name
 from graphc.runtime.cuda.deal import COLUMN_BLOCKS, Deal, Sizes, deal_of
@@ -71,12 +74,18 @@ class Emitted:
     parts: tuple[Part, ...]
     shared: int
     room: int = 0
+    form: str = "flat"
 
 
-def emit(kernel: Kernel, sizes: Sizes) -> Emitted:
-    """The launches of a kernel for CUDA; equal kernels of like sizes have equal sources."""
+def emit(kernel: Kernel, sizes: Sizes, deterministic: bool = True) -> Emitted:
+    """The launches of a kernel for CUDA; equal kernels of like sizes have equal sources.
+
+    If nothing has to be `deterministic`, scatters that add may do so in any order.
+    """
     kernel = widened(kernel)
     form = form_of(kernel)
+    if form == "scatter" and not deterministic and addition_of(kernel) is not None:
+        form = "atomic"
     deal = deal_of(kernel, form, sizes)
     grid = _grid(kernel, form, deal, sizes)
     first = Writer(kernel, form, deal)
@@ -86,7 +95,7 @@ def emit(kernel: Kernel, sizes: Sizes) -> Emitted:
         second = Writer(kernel, form, after, is_second=True)
         parts.append(Part(second.second(), _second_grid(kernel, second, after, sizes)))
     return Emitted(tuple(parts), deal.shares if deal.shares > 1 else parts[0].grid,
-                   _room(kernel, deal, parts[0].grid, sizes))  # fmt: skip
+                   _room(kernel, deal, parts[0].grid, sizes), form)  # fmt: skip
 
 
 def _count(kernel: Kernel, sizes: Sizes, axes: Sequence[Axis]) -> int:
@@ -106,6 +115,8 @@ def _grid(kernel: Kernel, form: str, deal: Deal, sizes: Sizes) -> int:
         each, count = deal.team, _count(kernel, sizes, kernel.outer)
     elif form == "scatter":
         each, count = deal.threads, _count(kernel, sizes, own_axes(kernel))
+    elif form == "atomic":
+        each, count = deal.threads, _count(kernel, sizes, kernel.axes)
     else:
         each = deal.threads * deal.groups
         count = -(-_count(kernel, sizes, kernel.axes) // deal.width)
@@ -197,9 +208,8 @@ class Writer(Rows, Strips):
         for a in self.cross:
             self.start(a, flat)
         self.once(self.kernel.top, stores=not self.two)
-        {"flat": self._flat, "rows": self.rows, "lanes": self.lanes, "scatter": self._scatter}[
-            self.form
-        ]()
+        {"flat": self._flat, "rows": self.rows, "lanes": self.lanes, "scatter": self._scatter,
+         "atomic": self._atomic}[self.form]()  # fmt: skip
         for a in self.cross:
             self.fold(a, flat)
             self.combine(a, self.deal.threads)
@@ -287,6 +297,21 @@ class Writer(Rows, Strips):
         self.depth += 1
         self.here(own, "at")
         self.nest(others, self.kernel.row)
+        self.put("at = at + blocks * threads")
+        self.depth -= 1
+
+    def _atomic(self) -> None:
+        """Every addition is a step of its own: where two meet, memory does one after the other."""
+        found = addition_of(self.kernel)
+        assert found is not None
+        self.put(f"span = {self.number(self.kernel.axes)}")
+        self.put("at = here * threads + thread")
+        self.put("while at < span:")
+        self.depth += 1
+        self.here(self.kernel.axes, "at")
+        self.statements(found.before)
+        index = self.index(found.store.operand, found.store.offset)
+        self.put(f"cuda.atomic.add({found.store.operand}, {index}, {found.store.adds})")
         self.put("at = at + blocks * threads")
         self.depth -= 1
 
