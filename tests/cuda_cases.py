@@ -5,7 +5,6 @@ own (``NUMBA_ENABLE_CUDASIM=1``) and read what it says. Each case is compared wi
 Arguments choose cases by name.
 """
 
-import ctypes
 import sys
 import traceback
 import warnings
@@ -20,13 +19,13 @@ import cuda_running_cases
 import cuda_solver_cases
 import cuda_tile_cases
 import numpy as np
-from cuda_fake import multiply
+from cuda_fake import products_by_numpy
 
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import BadIndexError
 from graphc.random import RandomStream
-from graphc.runtime.cuda.driver import current_driver, use_driver
+from graphc.runtime.cuda.driver import current_driver
 
 rng = np.random.RandomState(1)
 A, B = (rng.uniform(-2, 2, (5, 3)).astype("float32") for _ in range(2))
@@ -343,27 +342,12 @@ def turned_compressed_rows():
 
 def products_by_a_library():
     """Everything with products, where these are NumPy's, asked for as cuBLAS is."""
-    driver = current_driver()
-    if not driver.simulated:
+    if not current_driver().simulated:
         return  # the other cases are served by the library where it is installed
-
-    class WithLibrary(type(driver)):
-        asked = []
-
-        def multiply(self, gemm, a, b, c):
-            self.asked.append(gemm)
-            multiply(gemm, a, b, c, lambda address, dtype, count: np.frombuffer(
-                (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(address), dtype))
-
-    used = WithLibrary(driver._cuda, simulated=True)
-    used.lacks_products = None
-    use_driver(used)
-    try:
+    with products_by_numpy() as used:
         for case in (products, training, mini_batches, loops, bad_indices_before_products,
                      cuda_graph_cases.many_products):
             case()
-    finally:
-        use_driver(driver)
     assert {(g.apart, g.indirect) for g in used.asked} == {
         (False, False), (True, False), (False, True),
     }  # fmt: skip

@@ -1,12 +1,29 @@
 """A driver that runs nothing and writes down what is asked of it, for tests of plans."""
 
-from contextlib import nullcontext
+import ctypes
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 
+import graphc
 from graphc.core import dtypes
+from graphc.runtime.cuda.driver import current_driver, use_driver
 from graphc.runtime.cuda.faults import DeviceState
+
+
+@contextmanager
+def in_use(driver, after=None):
+    """A block whose functions run on a driver; then `after`, or the one that is found, is it."""
+    use_driver(driver)
+    try:
+        yield driver
+    finally:
+        use_driver(after)
+
+
+def cuda_function(inputs, outputs, **options):
+    return graphc.function(inputs, outputs, target="cuda", on_unused_input="ignore", **options)
 
 
 class FakeMemory:
@@ -54,6 +71,23 @@ def multiply(gemm, a, b, c, numbers):
     product = (left.T if gemm.turn_a else left) @ (right.T if gemm.turn_b else right)
     before = dtypes.convert(result, dtypes.wide(gemm.result)) if gemm.beta else 0
     result[...] = dtypes.convert(gemm.alpha * product + gemm.beta * before, gemm.result)
+
+
+def products_by_numpy():
+    """A block in which the simulator has a library for products; it holds what it was asked."""
+    driver = current_driver()
+
+    class WithLibrary(type(driver)):
+        asked = []
+
+        def multiply(self, gemm, a, b, c):
+            self.asked.append(gemm)
+            multiply(gemm, a, b, c, lambda address, dtype, count: np.frombuffer(
+                (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(address), dtype))
+
+    used = WithLibrary(driver._cuda, simulated=True)
+    used.lacks_products = None
+    return in_use(used, driver)
 
 
 class FakeDriver:

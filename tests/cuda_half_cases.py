@@ -1,9 +1,8 @@
 """What cases of `cuda_cases.py` hold about float16 and bfloat16."""
 
-import ctypes
 
 import numpy as np
-from cuda_fake import multiply
+from cuda_fake import products_by_numpy
 from half_numbers import BITS, HALVES, close, difficult, inputs, numbers, plain, same, stored
 
 import graphc
@@ -11,7 +10,7 @@ import graphc.tensor as T
 from graphc import Out, optim
 from graphc.core import dtypes
 from graphc.random import RandomStream
-from graphc.runtime.cuda.driver import current_driver, use_driver
+from graphc.runtime.cuda.driver import current_driver
 
 
 def compared(variables, outputs, *arrays, units=1.0, exact=False):
@@ -90,22 +89,9 @@ def products_of_halves():
 
 
 def products_of_halves_by_a_library():
-    driver = current_driver()
-    if not driver.simulated:
+    if not current_driver().simulated:
         return
-
-    class WithLibrary(type(driver)):
-        asked = []
-
-        def multiply(self, gemm, a, b, c):
-            self.asked.append(gemm)
-            multiply(gemm, a, b, c, lambda address, dtype, count: np.frombuffer(
-                (ctypes.c_byte * (count * np.dtype(dtype).itemsize)).from_address(address), dtype))
-
-    used = WithLibrary(driver._cuda, simulated=True)
-    used.lacks_products = None
-    use_driver(used)
-    try:
+    with products_by_numpy() as used:
         products_of_halves()
         x, i = inputs("float16", 2)[0], T.lvector("i")
         w = graphc.shared(numbers("float16", 4, 4), name="w")
@@ -113,8 +99,6 @@ def products_of_halves_by_a_library():
         f(numbers("float16", 4, 4, seed=2), np.array([1, 2]))
         value = numbers("float16", 4, 4, seed=2).astype("float64")
         close(w.get_value(), stored(value @ value, "float16"))
-    finally:
-        use_driver(driver)
     kinds = {(g.dtype, g.result, g.compute) for g in used.asked}
     assert kinds == {(h, r, "COMPUTE_32F") for h in HALVES for r in (h, "float32")}, kinds
     assert {(g.dtype, g.result) for g in used.asked if g.apart} >= {("float16", "float32")}

@@ -5,6 +5,8 @@ expression leaves out, and once with ``graphc.config.device = "cuda"``, which it
 it nothing is added. With ``NUMBA_ENABLE_CUDASIM=1`` Numba's simulator is the device.
 """
 
+import importlib.util
+import os
 import sys
 from pathlib import Path
 
@@ -36,12 +38,22 @@ def add_variants(metafunc):
         metafunc.parametrize("_where", ["cpu", cuda], indirect=True)
 
 
+def can_compile():
+    """Whether NVIDIA's compiler is installed, and not hidden by the simulator."""
+    there = importlib.util.find_spec("numba_cuda") is not None
+    return there and "NUMBA_ENABLE_CUDASIM" not in os.environ
+
+
 def skip(items):
-    """Skip what needs a device where there is none."""
-    needing = [item for item in items if item.get_closest_marker("gpu")]
-    if needing and not is_there():
-        for item in needing:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+    """Skip what needs a device or the compiler where there is none."""
+    for name, there, reason in (
+        ("gpu", is_there, "no CUDA device"),
+        ("compiler", can_compile, "numba-cuda isn't installed: no compiler to PTX"),
+    ):
+        needing = [item for item in items if item.get_closest_marker(name)]
+        if needing and not there():
+            for item in needing:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 def report(terminal):

@@ -12,7 +12,7 @@ from pathlib import Path
 import cuda_cases
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, cuda_function, in_use
 
 import graphc
 import graphc.tensor as T
@@ -21,7 +21,6 @@ from graphc.runtime.cuda import kernels
 from graphc.runtime.cuda.driver import use_driver
 
 HERE = Path(__file__).parent
-HAS_COMPILER = importlib.util.find_spec("numba_cuda") is not None
 X = np.linspace(-1, 1, 35, dtype="float32").reshape(7, 5)
 
 
@@ -55,14 +54,8 @@ def test_in_the_simulator_as_in_numpy_mode(simulated, case):
 
 @pytest.fixture
 def driver():
-    made = FakeDriver()
-    use_driver(made)
-    yield made
-    use_driver(None)
-
-
-def cuda_function(inputs, outputs, **options):
-    return graphc.function(inputs, outputs, target="cuda", on_unused_input="ignore", **options)
+    with in_use(FakeDriver()) as made:
+        yield made
 
 
 def test_a_call_copies_arguments_in_and_results_out_and_nothing_between(driver):
@@ -277,7 +270,7 @@ def every_convolution(images=40):
     f(np.ones((2, 3, 4, 5, 4)), np.ones((7, 3, 2, 2, 2)))
 
 
-@pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")
+@pytest.mark.compiler
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_kernels_compile_to_ptx(driver, capability):
     from graphc.runtime.cuda.ptx import compile_ptx

@@ -3,19 +3,16 @@
 What they compute is in `cuda_atomic_cases.py`, which `test_cuda.py` runs in the simulator.
 """
 
-import importlib.util
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, in_use
 
 import graphc
 import graphc.tensor as T
 from graphc.core.kernel import Let, Load
 from graphc.runtime.cuda.atomics import addition_of
-from graphc.runtime.cuda.driver import use_driver
 from graphc.runtime.cuda.emit import form_of
 
 DTYPES = ("float32", "float64", "int32", "int64")
@@ -23,10 +20,8 @@ DTYPES = ("float32", "float64", "int32", "int64")
 
 @pytest.fixture(autouse=True)
 def driver():
-    made = FakeDriver()
-    use_driver(made)
-    yield made
-    use_driver(None)
+    with in_use(FakeDriver()) as made:
+        yield made
 
 
 def scatter(dtype, deterministic=False, rows=1000, columns=2):
@@ -94,10 +89,7 @@ def test_nests_that_see_their_own_results_keep_their_order():
         assert refused is None
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None or "NUMBA_ENABLE_CUDASIM" in os.environ,
-    reason="numba-cuda isn't installed: no compiler to PTX",
-)
+@pytest.mark.compiler
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_ptx_adds_to_global_memory(capability):
     from graphc.runtime.cuda.ptx import compile_ptx

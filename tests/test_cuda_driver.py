@@ -290,10 +290,8 @@ print("ok")
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None or shutil.which("cc") is None,
-    reason="numba-cuda or a C compiler isn't installed: no bindings to try on a stub driver",
-)
+@pytest.mark.compiler
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for a stub of the driver")
 def test_two_devices_of_a_stub_of_the_driver_serve_through_nvidias_bindings(tmp_path):
     """The way to the driver's C calls, with the real packages; the process ends in order, too."""
     stub = tmp_path / "libcuda.so.1"

@@ -5,7 +5,6 @@ Against drivers that only write down what they are asked for; the simulator's ca
 """
 
 import ctypes
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,14 +15,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, cuda_function, in_use
 
 import graphc
 import graphc.tensor as T
 from graphc.core.errors import TargetError
 from graphc.runtime import cache as disk
 from graphc.runtime.cuda import graphs, launching, loops, schedule, store
-from graphc.runtime.cuda.driver import use_driver
 
 HERE = Path(__file__).parent
 X = np.linspace(-1, 1, 35, dtype="float32").reshape(7, 5)
@@ -31,14 +29,8 @@ X = np.linspace(-1, 1, 35, dtype="float32").reshape(7, 5)
 
 @pytest.fixture
 def driver():
-    made = FakeDriver()
-    use_driver(made)
-    yield made
-    use_driver(None)
-
-
-def cuda_function(inputs, outputs, **options):
-    return graphc.function(inputs, outputs, target="cuda", on_unused_input="ignore", **options)
+    with in_use(FakeDriver()) as made:
+        yield made
 
 
 def asked(driver):
@@ -288,7 +280,7 @@ PROGRAM = """
 import sys, warnings
 import numpy as np
 sys.path.insert(0, {here!r})
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, cuda_function, in_use
 from test_cuda_graphs import Bindings
 import graphc, graphc.tensor as T
 from graphc.runtime.cuda import store
@@ -354,10 +346,8 @@ except RuntimeError as error:
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None or shutil.which("cc") is None,
-    reason="numba-cuda or a C compiler isn't installed: no bindings to try on a stub driver",
-)
+@pytest.mark.compiler
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler for a stub of the driver")
 def test_nvidias_bindings_pass_on_what_is_launched(tmp_path):
     """The way from a source to the driver's C calls, with a driver that says what it is asked."""
     stub = tmp_path / "libcuda.so.1"

@@ -4,7 +4,6 @@ What the simulator shows is in `cuda_half_cases.py`, which `test_cuda.py` runs.
 """
 
 import ctypes
-import importlib.util
 import re
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, in_use
 from half_numbers import HALVES, close, inputs, numbers, plain, stored
 
 import graphc
@@ -20,18 +19,11 @@ import graphc.tensor as T
 from graphc.runtime.cuda.driver import use_driver
 from graphc.runtime.cuda.products import Cublas, Gemm
 
-needs_compiler = pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None,
-    reason="numba-cuda isn't installed: no compiler to PTX",
-)
-
 
 @pytest.fixture
 def driver():
-    made = FakeDriver(lacks_products=None)
-    use_driver(made)
-    yield made
-    use_driver(None)
+    with in_use(FakeDriver(lacks_products=None)) as made:
+        yield made
 
 
 def called(outputs, variables, *arrays):
@@ -48,7 +40,7 @@ def text_of(driver, capability, outputs, variables, *arrays):
     return "\n".join(compile_ptx(source, capability) for source in driver.sources)
 
 
-@needs_compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize("half", HALVES)
 def test_every_form_of_kernel_compiles(half):
     use_driver(driver := FakeDriver())
@@ -72,7 +64,7 @@ def test_every_form_of_kernel_compiles(half):
     use_driver(None)
 
 
-@needs_compiler
+@pytest.mark.compiler
 def test_float16_is_converted_by_the_device_and_bfloat16_by_integers(driver):
     """A load, a rounding of each op and a store: one conversion each, and no product fused."""
     for half in HALVES:

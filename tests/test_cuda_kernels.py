@@ -3,31 +3,21 @@
 What they compute is in `cuda_kernel_cases.py`, which `test_cuda.py` runs in the simulator.
 """
 
-import importlib.util
-import os
 import re
 import struct
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, in_use
 
 import graphc
 import graphc.tensor as T
-from graphc.runtime.cuda.driver import use_driver
-
-compiler = pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None or "NUMBA_ENABLE_CUDASIM" in os.environ,
-    reason="numba-cuda isn't installed: no compiler to PTX",
-)
 
 
 @pytest.fixture(autouse=True)
 def driver():
-    made = FakeDriver()
-    use_driver(made)
-    yield made
-    use_driver(None)
+    with in_use(FakeDriver()) as made:
+        yield made
 
 
 def launched(build, *shapes, dtype="float32"):
@@ -131,7 +121,7 @@ def ptx_of(sources, capability=(8, 0)):
     return [compile_ptx(s, capability) for s, _, _ in sources]
 
 
-@compiler
+@pytest.mark.compiler
 def test_vector_accesses_are_instructions():
     sources = launched(lambda x, y: [T.exp(x) * T.tanh(y), (x * y).sum()], (512, 512), (512, 512))
     text, _ = ptx_of(sources)
@@ -143,7 +133,7 @@ def test_vector_accesses_are_instructions():
     assert re.search(r"ld\.global\.v[248]\.(u8|b8|u16|u32|b32)", text)
 
 
-@compiler
+@pytest.mark.compiler
 def test_kernels_use_no_local_memory_and_no_generic_addresses():
     families = (
         launched(T.nnet.softmax, (512, 1000)), launched(norm, (64, 4096), (4096,)),
@@ -156,7 +146,7 @@ def test_kernels_use_no_local_memory_and_no_generic_addresses():
             assert not re.search(r"\b(ld|st)\.(v[24]\.)?[usbf]\d", text)
 
 
-@compiler
+@pytest.mark.compiler
 def test_warps_exchange_registers():
     whole, last = ptx_of(launched(lambda x: x.max(), (512, 512)))
     for text in (whole, last):
@@ -166,7 +156,7 @@ def test_warps_exchange_registers():
     assert "bar.sync" not in text and ".shared" not in text
 
 
-@compiler
+@pytest.mark.compiler
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 def test_machine_code_spills_nothing(capability):
     from graphc.runtime.cuda.store import cubin_of

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, in_use
 
 import graphc
 import graphc.tensor as T
@@ -14,10 +14,8 @@ rng = np.random.RandomState(2)
 
 @pytest.fixture
 def driver():
-    made = FakeDriver(lacks_products=None)
-    use_driver(made)
-    yield made
-    use_driver(None)
+    with in_use(FakeDriver(lacks_products=None)) as made:
+        yield made
 
 
 def products(driver):

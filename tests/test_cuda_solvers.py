@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from cuda_fake import FakeDriver
+from cuda_fake import FakeDriver, in_use
 from cuda_solver_fake import SIGNATURES, Solvers
 
 import graphc
@@ -37,10 +37,8 @@ class WithLibrary(FakeDriver):
 
 @pytest.fixture
 def driver():
-    made = WithLibrary()
-    use_driver(made)
-    yield made
-    use_driver(None)
+    with in_use(WithLibrary()) as made:
+        yield made
 
 
 def everything(x, b):
@@ -178,9 +176,7 @@ def test_calls_reach_the_bindings_with_handle_and_arguments_in_their_order(monke
     assert told[-1] == ("cusolverDn", "dpotrf_batched", (7, *range(6)))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda isn't installed"
-)
+@pytest.mark.compiler
 def test_kernels_around_the_calls_compile_to_ptx(driver):
     from graphc.runtime.cuda.ptx import compile_ptx
 

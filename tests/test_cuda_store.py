@@ -1,7 +1,5 @@
 """CUDA kernels in the cache on disk: found again, never wrong, mended where damaged."""
 
-import importlib.util
-import os
 
 import numpy as np
 import pytest
@@ -12,11 +10,6 @@ import graphc.tensor as T
 from graphc.runtime import cache as disk
 from graphc.runtime.cuda import kernels, store
 from graphc.runtime.cuda.driver import use_driver
-
-compiler = pytest.mark.skipif(
-    importlib.util.find_spec("numba_cuda") is None or "NUMBA_ENABLE_CUDASIM" in os.environ,
-    reason="numba-cuda isn't installed: no compiler to PTX",
-)
 
 
 @pytest.fixture
@@ -63,7 +56,7 @@ def test_keys_depend_on_all_that_code_depends_on(monkeypatch):
     assert len(keys) == 5
 
 
-@compiler
+@pytest.mark.compiler
 def test_a_function_finds_its_kernels_again(tmp_path, monkeypatch):
     """PTX and machine code from NVIDIA's compiler and linker, then from the disk alone."""
     monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path / "kernels"))
@@ -85,7 +78,7 @@ def test_a_function_finds_its_kernels_again(tmp_path, monkeypatch):
         use_driver(None)
 
 
-@compiler
+@pytest.mark.compiler
 def test_the_linker_takes_kernels_of_both_capabilities(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path / "kernels"))
     for capability in ((8, 0), (9, 0)):

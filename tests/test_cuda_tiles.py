@@ -3,7 +3,6 @@
 What they compute is in `cuda_tile_cases.py`.
 """
 
-import importlib.util
 import re
 import struct
 from itertools import product
@@ -13,7 +12,6 @@ import pytest
 from graphc.passes.implicit import Implicit
 from graphc.runtime.cuda import implicit, matrices, store, tiles
 
-HAS_COMPILER = importlib.util.find_spec("numba_cuda") is not None
 ALONG = tuple(product(("sum", "own"), repeat=2))
 
 
@@ -61,7 +59,7 @@ def test_sizes_alone_choose_a_tile_and_how_many_blocks_share_a_sum():
     assert tiles.chosen(tiles.MENUS, "float32", 4096, 4096, 1, 64, 4)[0].threads == 4
 
 
-@pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no compiler to PTX")
+@pytest.mark.compiler
 def test_sums_stay_in_registers_and_words_have_16_bytes():
     from graphc.runtime.cuda.ptx import compile_ptx
 
@@ -106,7 +104,7 @@ def registers_of(code):
     return max(found)
 
 
-@pytest.mark.skipif(not HAS_COMPILER, reason="numba-cuda isn't installed: no machine code")
+@pytest.mark.compiler
 def test_stored_machine_code_keeps_to_the_registers_of_its_bounds(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHC_CACHE_DIR", str(tmp_path))
     large = tiles.MENUS["float32"].squares[0]

@@ -267,6 +267,13 @@ def test_importing_graphc_loads_no_heavy_library():
 # The wheel --------------------------------------------------------------------------------------
 
 
+def test_the_map_of_the_cuda_target_names_every_file():
+    folder = CHECKOUT / "runtime" / "cuda"
+    named = set(re.findall(r"``(\w+)``", ast.get_docstring(ast.parse(
+        (folder / "__init__.py").read_text("utf-8"))) or ""))  # fmt: skip
+    assert {p.stem for p in folder.glob("*.py")} - {"__init__"} == named
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, built offline from a copy of what a build needs."""

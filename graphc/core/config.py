@@ -54,17 +54,17 @@ OPTIONS = {
         True, (True, False),
         "add to indexed elements on CUDA in the order of the indices, not by atomic additions",
     ),
-    "threads": Option(
-        0, (0, 1, 2),
-        "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "
-        "OMP_NUM_THREADS", _count,
-    ),
     "cuda_solvers": Option(
         "auto", ("auto", "library", "host"),
         "who does linear algebra on CUDA: cuSOLVER where it is installed, it or nobody, NumPy",
     ),
     "cuda_convolutions": Option(
         "graphc", ("graphc", "cudnn"), "whose kernels do convolutions on a CUDA device"
+    ),
+    "threads": Option(
+        0, (0, 1, 2),
+        "threads that a call on the CPU may use; 0: one per core, at most 8, and no more than "
+        "OMP_NUM_THREADS", _count,
     ),
     "on_unused_input": Option(
         "raise", ("raise", "warn", "ignore"), "what an input that no output needs leads to"

@@ -199,6 +199,8 @@ class Kernel:
                     return False
         elif self.range_axis is None:
             return False
+        elif not self.by_columns:
+            once = [*self.top, *self.post, *self.columns]
         written = {o.name for o in self.operands if o.written}
         aliases = any(o.alias for o in self.operands)
         picks = any(isinstance(s, Load | Store) and s.offset and s.operand in written
